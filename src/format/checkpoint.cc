@@ -1,10 +1,14 @@
+// What the readers of both formats share: values out of tensors.
+
 #include "src/format/checkpoint.h"
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include "src/base/half.h"
 #include "src/format/safetensors/safetensors.h"
+#include "src/format/torch_zip/storage_cache.h"
 #include "src/format/torch_zip/torch_zip.h"
 
 namespace lathe::format {
@@ -60,6 +64,7 @@ size_t BytesPerElement(CheckpointType type) {
 }
 
 bool CheckpointTensor::IsRowMajor() const {
+  if (elements == 0) return true;
   int64_t run = 1;
   for (size_t i = shape.size(); i-- > 0;) {
     if (shape[i] != 1 && strides[i] != run) return false;
@@ -68,21 +73,22 @@ bool CheckpointTensor::IsRowMajor() const {
   return true;
 }
 
-Checkpoint::Checkpoint(
-    std::string path, std::shared_ptr<const MappedFile> file,
-    std::vector<CheckpointTensor> tensors,
-    std::vector<std::shared_ptr<const std::vector<std::byte>>> inflated)
+Checkpoint::Checkpoint(std::string path, std::shared_ptr<const MappedFile> file,
+                       std::vector<CheckpointTensor> tensors, std::string note,
+                       std::shared_ptr<StorageCache> cache)
     : path_(std::move(path)),
+      note_(std::move(note)),
       file_(std::move(file)),
-      inflated_(std::move(inflated)),
+      cache_(std::move(cache)),
       tensors_(std::move(tensors)) {
   std::ranges::sort(tensors_, {}, &CheckpointTensor::name);
 }
 
-Result<std::shared_ptr<const Checkpoint>> Checkpoint::Open(
-    const std::string& path) {
-  LATHE_ASSIGN(const std::shared_ptr<const MappedFile> file,
-               MappedFile::Open(path));
+namespace {
+
+Result<std::shared_ptr<const Checkpoint>> OpenMapped(
+    std::shared_ptr<const MappedFile> file) {
+  const std::string& path = file->path();
   const std::span<const std::byte> bytes = file->bytes();
   const auto starts_with = [&](std::string_view head, size_t at = 0) {
     return bytes.size() >= at + head.size() &&
@@ -98,8 +104,20 @@ Result<std::shared_ptr<const Checkpoint>> Checkpoint::Open(
         "save it again with a current torch, or use .safetensors",
         path);
   }
-  return Invalid(
-      "{}: neither a .safetensors file nor a torch zip (.ckpt, .pt)", path);
+  return Invalid("{}: neither a .safetensors file nor a torch zip (.ckpt, .pt)",
+                 path);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Checkpoint>> Checkpoint::Open(
+    const std::string& path) {
+  LATHE_ASSIGN(std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  try {
+    return OpenMapped(std::move(file));
+  } catch (const std::exception& e) {
+    return SystemError("{}: cannot be read: {}", path, e.what());
+  }
 }
 
 const CheckpointTensor* Checkpoint::Find(std::string_view name) const {
@@ -121,6 +139,7 @@ void Convert(const std::byte* from, std::span<float> out, const F& to_float) {
 
 void ConvertRun(CheckpointType type, const std::byte* from,
                 std::span<float> out) {
+  if (out.empty()) return;  // memcpy wants no null pointers.
   switch (type) {
     case CheckpointType::kFloat32:
       std::memcpy(out.data(), from, out.size_bytes());
@@ -150,9 +169,16 @@ Status Checkpoint::ReadFloats(const CheckpointTensor& tensor, uint64_t first,
     return Invalid("{}: tensor \"{}\" has {} elements, asked for {} from {}",
                    path_, tensor.name, tensor.elements, out.size(), first);
   }
+  if (out.empty()) return {};
+  std::span<const std::byte> bytes = tensor.bytes;
+  std::shared_ptr<const std::vector<std::byte>> inflated;
+  if (tensor.deflated != nullptr) {
+    LATHE_ASSIGN(inflated, cache_->Get(*tensor.deflated));
+    bytes = std::span(*inflated).subspan(tensor.deflated_begin);
+  }
   const size_t size = BytesPerElement(tensor.type);
   if (tensor.IsRowMajor()) {
-    ConvertRun(tensor.type, tensor.bytes.data() + first * size, out);
+    ConvertRun(tensor.type, bytes.data() + first * size, out);
     return {};
   }
   for (size_t i = 0; i < out.size(); ++i) {
@@ -162,43 +188,13 @@ Status Checkpoint::ReadFloats(const CheckpointTensor& tensor, uint64_t first,
       at += rest % dim * static_cast<uint64_t>(tensor.strides[d]);
       rest /= dim;
     }
-    ConvertRun(tensor.type, tensor.bytes.data() + at * size, {&out[i], 1});
+    ConvertRun(tensor.type, bytes.data() + at * size, {&out[i], 1});
   }
   return {};
 }
 
 void Checkpoint::GiveBack(const CheckpointTensor& tensor) const {
-  if (tensor.mapped) GiveBackPages(tensor.bytes);
-}
-
-NormalNames NormalizeNames(const Checkpoint& checkpoint) {
-  constexpr std::string_view kEma = "diffusion_ema.ema_model.";
-  constexpr std::string_view kWrapped = "diffusion.";
-  bool ema = false, wrapped = false;
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    ema = ema || tensor.name.starts_with(kEma);
-    wrapped = wrapped || tensor.name.starts_with(kWrapped);
-  }
-  NormalNames names;
-  if (ema) {
-    names.note = "using the EMA weights (diffusion_ema.ema_model.*)";
-  } else if (wrapped) {
-    names.note = "using the wrapped weights (diffusion.*)";
-  }
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    std::string name = tensor.name;
-    if (name.starts_with("module.")) name = name.substr(7);
-    if (name.starts_with(kEma)) {
-      names.tensors["model." + name.substr(kEma.size())] = &tensor;
-      continue;
-    }
-    // Bookkeeping of the averaging itself.
-    if (name.starts_with("diffusion_ema.")) continue;
-    if (name.starts_with(kWrapped)) name = name.substr(kWrapped.size());
-    if (ema && name.starts_with("model.")) continue;
-    names.tensors[name] = &tensor;
-  }
-  return names;
+  GiveBackPages(tensor.bytes);
 }
 
 }  // namespace lathe::format

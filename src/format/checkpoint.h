@@ -8,9 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +16,7 @@
 
 #include "src/base/mapped_file.h"
 #include "src/base/result.h"
+#include "src/format/checkpoint_names.h"  // Readers of tensors need names.
 
 namespace lathe::format {
 
@@ -37,38 +36,52 @@ enum class CheckpointType : uint8_t {
 std::string_view Name(CheckpointType type);
 size_t BytesPerElement(CheckpointType type);  // 0 for kOther.
 
+struct DeflatedStorage;
+class StorageCache;
+
 struct CheckpointTensor {
   std::string name;
   CheckpointType type = CheckpointType::kFloat32;
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // In elements; row-major unless a view.
   uint64_t elements = 0;
-  // Bytes of the storage, from the tensor's first element on. For a deflated
-  // entry they are on the heap.
+  // The file's own bytes from the tensor's first element to its last; several
+  // tensors may share them. Empty when deflated.
   std::span<const std::byte> bytes;
-  bool mapped = true;
+  // Of a deflated storage, which is inflated when it is read: the storage (the
+  // checkpoint's), and where in it the tensor's first element lies, in bytes.
+  const DeflatedStorage* deflated = nullptr;
+  uint64_t deflated_begin = 0;
 
   bool IsRowMajor() const;
 };
 
-// Immutable and thread-safe once opened.
+// Immutable and thread-safe once opened. Whoever shortens the file meanwhile
+// ends the program with a bus error, as with every mapped file.
 class Checkpoint {
  public:
   // Reads .safetensors and torch zip files, told apart by their content.
+  // Cost: the names and shapes; no weight is touched.
   // Errors: kInvalidInput naming the entry, what was found and what is
   // allowed; kUnsupported for torch files from before 1.6 and for big-endian
-  // ones.
+  // ones; kSystem when the file cannot be opened or memory runs out.
   static Result<std::shared_ptr<const Checkpoint>> Open(
       const std::string& path);
 
   const std::string& path() const { return path_; }
-  // Sorted by name.
+  // Which part of the file the tensors are from ("using its state_dict"); empty
+  // when all of it.
+  const std::string& note() const { return note_; }
+  // Sorted by name, without duplicates.
   std::span<const CheckpointTensor> tensors() const { return tensors_; }
   const CheckpointTensor* Find(std::string_view name) const;
 
   // Elements [first, first + out.size()) in row-major order as float32. Exact
   // for f32, f16 and bf16; f64 is rounded. Errors: kInvalidInput for integer
-  // types and a range beyond the tensor.
+  // types, a range beyond the tensor, and deflated data that is damaged.
+  // Cost: that of the elements; of a deflated storage the whole of it, once as
+  // long as it is among the latest read (128 MiB of them, or one larger, are
+  // kept).
   Status ReadFloats(const CheckpointTensor& tensor, uint64_t first,
                     std::span<float> out) const;
 
@@ -77,26 +90,15 @@ class Checkpoint {
 
   // For the readers of the formats.
   Checkpoint(std::string path, std::shared_ptr<const MappedFile> file,
-             std::vector<CheckpointTensor> tensors,
-             std::vector<std::shared_ptr<const std::vector<std::byte>>>
-                 inflated = {});
+             std::vector<CheckpointTensor> tensors, std::string note = {},
+             std::shared_ptr<StorageCache> cache = nullptr);
 
  private:
-  std::string path_;
+  std::string path_, note_;
   std::shared_ptr<const MappedFile> file_;
-  std::vector<std::shared_ptr<const std::vector<std::byte>>> inflated_;
+  std::shared_ptr<StorageCache> cache_;
   std::vector<CheckpointTensor> tensors_;
 };
-
-// Tensor names as the models themselves use them: what training wrappers put
-// in front is taken off. `prefix` of EMA weights (diffusion_ema.ema_model.) is
-// preferred over diffusion. where a file has both, since that is what sounds
-// best; `note` says in words what was chosen, empty if nothing was.
-struct NormalNames {
-  std::map<std::string, const CheckpointTensor*, std::less<>> tensors;
-  std::string note;
-};
-NormalNames NormalizeNames(const Checkpoint& checkpoint);
 
 }  // namespace lathe::format
 

@@ -1,3 +1,5 @@
+// Every number of the header is checked before it is used.
+
 #include "src/format/safetensors/safetensors.h"
 
 #include <algorithm>
@@ -16,6 +18,7 @@ constexpr uint64_t kMostHeaderBytes = 100'000'000;
 constexpr size_t kMostDepth = 8;
 constexpr size_t kMostDims = 16;
 constexpr size_t kMostProblems = 50;
+constexpr size_t kMostName = 4096;
 
 struct TypeRow {
   std::string_view name;
@@ -98,14 +101,27 @@ class Reader {
  private:
   Result<json> ParseHeader(std::span<const std::byte> text) {
     // nlohmann keeps the last of duplicate keys; the format forbids them.
-    std::set<std::string> keys;
+    std::set<std::string> keys, inner_keys;
     std::string duplicate;
     bool deep = false;
-    const auto watch = [&](int depth, json::parse_event_t event,
-                           json& parsed) {
+    bool long_array = false;
+    size_t in_array = 0;  // Values so far; a header of one list is a bomb.
+    const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
       if (depth > static_cast<int>(kMostDepth)) {
         deep = true;
         return false;
+      }
+      if (event == json::parse_event_t::array_start) {
+        in_array = 0;
+      } else if (event == json::parse_event_t::object_start) {
+        inner_keys.clear();
+      } else if (depth >= 3 && event == json::parse_event_t::value &&
+                 ++in_array > kMostDims) {
+        long_array = true;
+        return false;
+      } else if (event == json::parse_event_t::key && depth == 2 &&
+                 !inner_keys.insert(parsed.get<std::string>()).second) {
+        duplicate = parsed.get<std::string>();
       }
       if (event == json::parse_event_t::key && depth == 1 &&
           !keys.insert(parsed.get<std::string>()).second) {
@@ -120,14 +136,17 @@ class Reader {
         return Invalid("{}: the header is not one flat JSON object",
                        file_->path());
       }
+      if (long_array) {
+        return Invalid("{}: the header has a list of more than {} values",
+                       file_->path(), kMostDims);
+      }
       if (!duplicate.empty()) {
-        return Invalid("{}: tensor \"{}\" stands in the header twice",
-                       file_->path(), duplicate);
+        return Invalid("{}: \"{}\" stands in the header twice", file_->path(),
+                       duplicate);
       }
       return root;
     } catch (const std::exception& e) {
-      return Invalid("{}: the header is not JSON: {}", file_->path(),
-                     e.what());
+      return Invalid("{}: the header is not JSON: {}", file_->path(), e.what());
     }
   }
 
@@ -148,6 +167,10 @@ class Reader {
   }
 
   void ReadTensor(const std::string& name, const json& entry) {
+    if (name.size() > kMostName) {
+      return Problem("tensor \"{}...\": a name of {} bytes, limit {}",
+                     name.substr(0, 64), name.size(), kMostName);
+    }
     if (!entry.is_object() || !entry.contains("dtype") ||
         !entry["dtype"].is_string() || !entry.contains("shape") ||
         !entry["shape"].is_array() || !entry.contains("data_offsets") ||
@@ -164,14 +187,16 @@ class Reader {
     CheckpointTensor tensor;
     tensor.name = name;
     tensor.type = row->type;
-    uint64_t elements = 1;
+    uint64_t elements = 1, sides = 1;  // sides: without the zeros.
     if (entry["shape"].size() > kMostDims) {
       return Problem("tensor \"{}\": {} dims, limit {}", name,
                      entry["shape"].size(), kMostDims);
     }
     for (const json& dim : entry["shape"]) {
       const auto size = WholeNumber(dim);
-      if (!size || __builtin_mul_overflow(elements, *size, &elements)) {
+      if (!size || __builtin_mul_overflow(elements, *size, &elements) ||
+          __builtin_mul_overflow(sides, std::max<uint64_t>(*size, 1), &sides) ||
+          sides > uint64_t{INT64_MAX}) {
         return Problem("tensor \"{}\": shape {} is not one of sizes", name,
                        entry["shape"].dump());
       }
@@ -181,8 +206,8 @@ class Reader {
     const auto end = WholeNumber(entry["data_offsets"][1]);
     uint64_t bits = 0;
     if (!begin || !end || *begin > *end || *end > data_.size()) {
-      return Problem("tensor \"{}\": data_offsets {} in data of {} bytes",
-                     name, entry["data_offsets"].dump(), data_.size());
+      return Problem("tensor \"{}\": data_offsets {} in data of {} bytes", name,
+                     entry["data_offsets"].dump(), data_.size());
     }
     if (__builtin_mul_overflow(elements, row->bits, &bits) || bits % 8 != 0 ||
         bits / 8 != *end - *begin) {

@@ -1,3 +1,6 @@
+// One value on the stack for each opcode; see the reference, section 4.1, for
+// the opcodes that occur.
+
 #include "src/format/torch_zip/pickle.h"
 
 #include <algorithm>
@@ -12,16 +15,22 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kMostValues = 16'000'000;
-constexpr size_t kMostStack = 4'000'000;
+// Everything a pickle makes is charged, so that no chain of opcodes, however
+// short, takes more memory. A tensor costs about 4 KiB.
+constexpr size_t kMostMemory = size_t{256} << 20;
+constexpr size_t kMostStack = 1'000'000;
+constexpr size_t kMostGlobal = 1024;
+// A map's node, with what the allocator adds.
+constexpr size_t kMemoEntry = 80;
 
 // Names that no checkpoint needs and every published attack uses.
 bool IsAttack(std::string_view module, std::string_view name) {
   for (const std::string_view bad :
-       {"os", "posix", "nt", "subprocess", "sys", "runpy", "importlib",
-        "shutil", "socket", "pty", "commands", "webbrowser", "ctypes",
-        "pickle", "code", "marshal", "types", "operator", "asyncio",
-        "multiprocessing", "http", "urllib", "requests", "pip"}) {
+       {"os",       "posix",      "nt",       "subprocess", "sys",
+        "runpy",    "importlib",  "shutil",   "socket",     "pty",
+        "commands", "webbrowser", "ctypes",   "pickle",     "code",
+        "marshal",  "types",      "operator", "asyncio",    "multiprocessing",
+        "http",     "urllib",     "requests", "pip"}) {
     if (module == bad || (module.starts_with(bad) &&
                           module.substr(bad.size()).starts_with('.'))) {
       return true;
@@ -51,7 +60,7 @@ class Machine {
       if (!Execute(op)) {
         return Broken(fmt::format("opcode 0x{:02x} ({})", op, why_));
       }
-      if (pickle_.values.size() > kMostValues || stack_.size() > kMostStack) {
+      if (memory_ > kMostMemory || stack_.size() + marks_.size() > kMostStack) {
         return Broken("more values than any checkpoint has");
       }
     }
@@ -94,6 +103,7 @@ class Machine {
     uint64_t n = 0;
     if (!Number(length_bytes, n)) return false;
     if (n > bytes_.size() - at_) return No("a string longer than the file");
+    if (!Charge(n)) return false;
     text.assign(reinterpret_cast<const char*>(bytes_.data() + at_), n);
     at_ += n;
     return true;
@@ -110,7 +120,17 @@ class Machine {
     return No("a name without an end");
   }
 
+  // Before the memory is taken.
+  bool Charge(size_t bytes) {
+    memory_ += bytes;  // At most the input and one copy beyond the limit.
+    return memory_ <= kMostMemory || No("more than any checkpoint has");
+  }
+  bool ChargeItems(size_t count) {
+    return Charge(count * sizeof(PickleValue*));
+  }
+
   PickleValue* Make(Kind kind) {
+    memory_ += sizeof(PickleValue) + 3 * sizeof(void*);
     pickle_.values.push_back(std::make_unique<PickleValue>());
     pickle_.values.back()->kind = kind;
     return pickle_.values.back().get();
@@ -140,6 +160,7 @@ class Machine {
     if (marks_.empty()) return No("no MARK");
     const size_t mark = marks_.back();
     marks_.pop_back();
+    if (!ChargeItems(stack_.size() - mark)) return false;
     items.assign(stack_.begin() + static_cast<ptrdiff_t>(mark), stack_.end());
     stack_.resize(mark);
     return true;
@@ -160,6 +181,8 @@ class Machine {
   }
 
   bool PushGlobal(const std::string& module, const std::string& name) {
+    if (module.size() + name.size() > kMostGlobal) return No("a long name");
+    if (!Charge(module.size() + name.size())) return false;
     if (IsAttack(module, name)) attacks_.insert(module + "." + name);
     PickleValue* value = Make(Kind::kGlobal);
     value->text = module + "." + name;
@@ -175,6 +198,7 @@ class Machine {
       PickleValue* dict = Make(Kind::kDict);
       // OrderedDict([(key, value), ...])
       if (!args->items.empty() && name != "collections.defaultdict") {
+        if (!ChargeItems(2 * args->items[0]->items.size())) return false;
         for (const PickleValue* pair : args->items[0]->items) {
           if (pair->kind == Kind::kTuple && pair->items.size() == 2) {
             dict->items.insert(dict->items.end(), pair->items.begin(),
@@ -184,6 +208,7 @@ class Machine {
       }
       return Push(dict);
     }
+    if (!Charge(name.size()) || !ChargeItems(args->items.size())) return false;
     PickleValue* object = Make(Kind::kObject);
     object->text = name;
     object->items = args->items;
@@ -195,6 +220,7 @@ class Machine {
     if (target->kind != Kind::kDict && target->kind != Kind::kObject) {
       return No("sets items of what is not a dict");
     }
+    if (!ChargeItems(items.size())) return false;
     target->items.insert(target->items.end(), items.begin(), items.end());
     return true;
   }
@@ -202,6 +228,7 @@ class Machine {
   bool Memoize(uint64_t index) {
     PickleValue* value = nullptr;
     if (!Top(value)) return false;
+    if (!Charge(kMemoEntry)) return false;
     memo_[index] = value;
     return true;
   }
@@ -216,6 +243,7 @@ class Machine {
     std::string a, b;
     PickleValue *x = nullptr, *y = nullptr;
     std::vector<PickleValue*> items;
+    why_ = {};
     switch (op) {
       case 0x80:  // PROTO
         if (!Number(1, n)) return false;
@@ -294,6 +322,7 @@ class Machine {
         if (x->kind != Kind::kTuple && x->kind != Kind::kObject) {
           return No("appends to what is not a list");
         }
+        if (!ChargeItems(1)) return false;
         x->items.push_back(y);
         return true;
       case 'e':   // APPENDS
@@ -331,6 +360,7 @@ class Machine {
       case 'Q':  // BINPERSID
         if (!Pop(x)) return false;
         if (x->kind != Kind::kTuple) return No("a storage id not a tuple");
+        if (!ChargeItems(x->items.size())) return false;
         y = Make(Kind::kStorage);
         y->items = x->items;
         return Push(y);
@@ -352,6 +382,7 @@ class Machine {
   std::span<const std::byte> bytes_;
   std::string origin_;
   size_t at_ = 0;
+  size_t memory_ = 0;
   Pickle pickle_;
   std::vector<PickleValue*> stack_;
   std::vector<size_t> marks_;

@@ -45,7 +45,7 @@ struct Pickle {
 
 // Runs a pickle of protocol 2 to 5 as torch writes it. Errors: kInvalidInput
 // for opcodes that torch does not use, unbalanced stacks, sizes beyond the
-// input, more than 16 million values, and names from modules that only an
+// input, more than 256 MiB of values, and names from modules that only an
 // attack would call (os, subprocess, builtins.eval ...), all of them listed.
 Result<Pickle> ReadPickle(std::span<const std::byte> bytes,
                           const std::string& origin);

@@ -1,9 +1,13 @@
+// minizip reads the directory; the data is found in the mapped file.
+
 #include "src/format/torch_zip/zip_entries.h"
 
 #include <minizip/unzip.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace lathe::format {
@@ -17,10 +21,64 @@ struct Closer {
   void operator()(void* zip) const { unzClose(zip); }
 };
 
+uint64_t Number(std::span<const std::byte> bytes, uint64_t at, size_t size) {
+  if (at > bytes.size() || size > bytes.size() - at) return 0;
+  uint64_t value = 0;
+  for (size_t i = 0; i < size; ++i) {
+    value |= static_cast<uint64_t>(bytes[at + i]) << (8 * i);
+  }
+  return value;
+}
+
+// minizip compares the two headers of an entry but for the name's letters.
+// `directory` is where the entry's record in the central directory begins.
+bool LocalNameIs(std::span<const std::byte> file, uint64_t directory,
+                 std::string_view name, uint64_t data_begin) {
+  if (Number(file, directory, 4) != 0x02014b50) return false;
+  uint64_t local = Number(file, directory + 42, 4);
+  if (local == 0xFFFFFFFF) {
+    // In the zip64 extra field, behind those sizes that are also 0xFFFFFFFF.
+    uint64_t at = directory + 46 + name.size();
+    const uint64_t end = at + Number(file, directory + 30, 2);
+    while (at + 4 <= end && Number(file, at, 2) != 1) {
+      at += 4 + Number(file, at + 2, 2);
+    }
+    for (const uint64_t size : {20, 24}) {
+      if (Number(file, directory + size, 4) == 0xFFFFFFFF) at += 8;
+    }
+    local = Number(file, at + 4, 8);
+  }
+  if (data_begin < 30 || local > data_begin - 30 ||
+      Number(file, local, 4) != 0x04034b50 ||
+      local + 30 + Number(file, local + 26, 2) + Number(file, local + 28, 2) !=
+          data_begin ||
+      Number(file, local + 26, 2) != name.size() ||
+      name.size() > data_begin - local - 30) {
+    return false;
+  }
+  return std::memcmp(file.data() + local + 30, name.data(), name.size()) == 0;
+}
+
+// minizip reads a directory whose last bytes are cut off as if they were 0.
+bool EndsWithDirectory(std::span<const std::byte> file) {
+  constexpr uint64_t kEnd = 22, kMostComment = 65535;
+  const uint64_t last = file.size() < kEnd ? 0 : file.size() - kEnd + 1;
+  const uint64_t first = last > kMostComment ? last - kMostComment - 1 : 0;
+  for (uint64_t at = last; at-- > first;) {
+    if (Number(file, at, 4) == 0x06054b50 &&
+        at + kEnd + Number(file, at + 20, 2) == file.size()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
-Result<std::map<std::string, ZipEntry>> ReadZipEntries(
-    const MappedFile& file) {
+Result<std::map<std::string, ZipEntry>> ReadZipEntries(const MappedFile& file) {
+  if (!EndsWithDirectory(file.bytes())) {
+    return Invalid("{}: no zip directory at its end", file.path());
+  }
   const std::unique_ptr<void, Closer> zip(unzOpen64(file.path().c_str()));
   if (!zip) return Invalid("{}: no zip directory", file.path());
   std::map<std::string, ZipEntry> entries;
@@ -48,8 +106,8 @@ Result<std::map<std::string, ZipEntry>> ReadZipEntries(
     // the data begins.
     int method = 0, level = 0;
     if (unzOpenCurrentFile2(zip.get(), &method, &level, 1) != UNZ_OK) {
-      return Invalid("{}: zip entry \"{}\": its header is broken",
-                     file.path(), key);
+      return Invalid("{}: zip entry \"{}\": its header is broken", file.path(),
+                     key);
     }
     const uint64_t begin = unzGetCurrentFileZStreamPos64(zip.get());
     unzCloseCurrentFile(zip.get());
@@ -62,6 +120,12 @@ Result<std::map<std::string, ZipEntry>> ReadZipEntries(
           file.path(), key, size, begin, info.uncompressed_size,
           file.bytes().size());
     }
+    unz64_file_pos position = {};
+    if (unzGetFilePos64(zip.get(), &position) != UNZ_OK ||
+        !LocalNameIs(file.bytes(), position.pos_in_zip_directory, key, begin)) {
+      return Invalid("{}: zip entry \"{}\": its two headers do not agree",
+                     file.path(), key);
+    }
     ZipEntry entry;
     entry.stored = file.bytes().subspan(begin, size);
     entry.bytes = info.uncompressed_size;
@@ -72,8 +136,7 @@ Result<std::map<std::string, ZipEntry>> ReadZipEntries(
     }
     if (size > 0) ranges.emplace_back(begin, begin + size);
     if (entries.size() > kMostEntries) {
-      return Invalid("{}: more than {} zip entries", file.path(),
-                     kMostEntries);
+      return Invalid("{}: more than {} zip entries", file.path(), kMostEntries);
     }
   }
   if (more != UNZ_END_OF_LIST_OF_FILE) {

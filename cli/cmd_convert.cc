@@ -1,0 +1,80 @@
+// lathe convert: a Stable Audio checkpoint to a pipeline folder.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "lathe/convert.hpp"
+#include "lathe/machine.hpp"
+
+namespace lathe::cli {
+
+int CmdConvert(std::vector<std::string> args) {
+  CLI::App app("Converts a Stable Audio checkpoint (.safetensors, .ckpt, .pt) "
+               "to a folder of .tflite files.",
+               "lathe convert");
+  Common common;
+  StableAudioSources sources;
+  std::string out;
+  app.add_option("CHECKPOINT", sources.checkpoint, "The weights")->required();
+  app.add_option("--config", sources.config,
+                 "model_config.json (default: beside the checkpoint)");
+  app.add_option("--t5", sources.t5_dir,
+                 "Folder with the T5 encoder: config.json, model.safetensors, "
+                 "spiece.model (default: t5 beside the checkpoint)");
+  app.add_option("-o,--output", out, "Folder to write")->required();
+  SetUp(app,
+        "lathe convert models/nano/model.safetensors -o /tmp/nano",
+        common, Runs::kNo);
+  if (const auto code = Parse(app, std::move(args), common)) return *code;
+
+  const size_t slash = sources.checkpoint.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : sources.checkpoint.substr(0, slash);
+  if (sources.config.empty()) sources.config = folder + "/model_config.json";
+  if (sources.t5_dir.empty()) sources.t5_dir = folder + "/t5";
+
+  const auto start = std::chrono::steady_clock::now();
+  ProgressLine progress(common.quiet);
+  ConvertOptions options;
+  options.stop = StopFlag();
+  options.progress = [&](std::string_view file, double fraction) {
+    MeasureMemory();
+    progress.Show("convert", fmt::format("{:3.0f} % {}", 100 * fraction, file));
+  };
+  const auto files = ConvertStableAudio(sources, out, options);
+  progress.Clear();
+  if (!files) return Report(files.error());
+  const double ms = std::chrono::duration<double, std::milli>(
+                        std::chrono::steady_clock::now() - start)
+                        .count();
+  const MemoryUse memory = MeasureMemory();
+  if (common.json) {
+    Json outputs = Json::array();
+    for (const ConvertedFile& file : *files) {
+      outputs.push_back({{"path", file.path},
+                         {"bytes", file.bytes},
+                         {"ops", file.ops},
+                         {"tensors", file.tensors}});
+    }
+    PrintJson("convert", {{"outputs", outputs},
+                          {"times_ms", {{"total", ms}}},
+                          {"peak_rss_bytes", memory.peak_rss_bytes},
+                          {"peak_private_bytes", memory.peak_private_bytes}});
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"file", "size", "operators", "tensors"}};
+  for (const ConvertedFile& file : *files) {
+    rows.push_back({file.path, Bytes(file.bytes),
+                    file.ops ? std::to_string(file.ops) : "",
+                    file.tensors ? std::to_string(file.tensors) : ""});
+  }
+  PrintTable(rows);
+  fmt::print("{:.1f} s, memory {} ({} private)\n", ms / 1e3,
+             Bytes(memory.peak_rss_bytes), Bytes(memory.peak_private_bytes));
+  return 0;
+}
+
+}  // namespace lathe::cli

@@ -1,0 +1,249 @@
+#include "cli/command.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+namespace lathe::cli {
+namespace {
+
+std::atomic<bool> stop_flag{false};
+std::atomic<bool> interrupted{false};
+std::atomic<bool> timed_out{false};
+double time_limit = 0;
+
+void OnSignal(int) {
+  if (interrupted.exchange(true)) ::_exit(130);
+  stop_flag.store(true);
+}
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1,
+                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+const std::atomic<bool>* StopFlag() { return &stop_flag; }
+
+void CatchInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  // A closed pipe is an error of a write, not the end of the process.
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void StartTimeLimit(double seconds) {
+  if (!(seconds > 0)) return;
+  time_limit = seconds;
+  std::thread([seconds] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    timed_out.store(true);
+    stop_flag.store(true);
+  }).detach();
+}
+
+int Report(const Error& error) {
+  if (error.code == ErrorCode::kInterrupted) {
+    if (timed_out.load() && !interrupted.load()) {
+      fmt::print(stderr, "lathe: time limit of {} s reached\n", time_limit);
+      return static_cast<int>(ErrorCode::kSystem);
+    }
+    fmt::print(stderr, "lathe: interrupted, nothing was written\n");
+    return static_cast<int>(ErrorCode::kInterrupted);
+  }
+  fmt::print(stderr, "lathe: {}\n", error.message);
+  return static_cast<int>(error.code);
+}
+
+int ReportUsage(const std::string& message) {
+  return Report({ErrorCode::kUsage, message});
+}
+
+void Warn(const std::string& message) {
+  fmt::print(stderr, "lathe: warning: {}\n", message);
+}
+
+std::optional<std::string> Nearest(
+    std::string_view word, const std::vector<std::string>& candidates) {
+  std::optional<std::string> best;
+  size_t fewest = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t edits = EditDistance(word, candidate);
+    if (edits < fewest) {
+      fewest = edits;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+void SetUp(CLI::App& app, std::string_view example, Common& common,
+           Runs runs) {
+  app.footer(fmt::format("Example:\n  {}", example));
+  app.get_formatter()->column_width(34);
+  app.set_help_flag("-h,--help", "Show this and exit");
+  app.add_flag("--json", common.json, "Print one JSON object");
+  app.add_flag("-q,--quiet", common.quiet, "No progress on standard error");
+  if (runs == Runs::kNo) return;
+  app.add_option("--threads", common.threads,
+                 "Threads, 1 to 256 (default: the physical cores)")
+      ->check(CLI::Range(1, 256));
+  app.add_option("--isa", common.isa,
+                 "Use no instruction set above this one; `lathe doctor` "
+                 "lists them (default: the CPU's best)");
+  app.add_option("--precision", common.precision,
+                 "auto or f32 (default auto)");
+  app.add_option("--memory-limit", common.memory_limit_bytes,
+                 "Most bytes of arena and run-time tensors of one model "
+                 "(default 2147483648)");
+  app.add_option("--time-limit", common.time_limit_seconds,
+                 "Give up after this many seconds (default: never)")
+      ->check(CLI::PositiveNumber);
+}
+
+std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
+                         const Common& common) {
+  try {
+    std::ranges::reverse(args);  // CLI11 takes them from the back.
+    app.parse(args);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return 0;
+  } catch (const CLI::ExtrasError&) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        names.push_back("--" + name);
+      }
+    }
+    const std::vector<std::string> left = app.remaining();
+    const std::string word =
+        left.empty() ? "" : left[0].substr(0, left[0].find('='));
+    const auto nearest = Nearest(word, names);
+    return ReportUsage(fmt::format(
+        "{}: unknown option or extra argument \"{}\"{}", app.get_name(), word,
+        nearest ? fmt::format("; did you mean {}?", *nearest) : ""));
+  } catch (const CLI::ParseError& e) {
+    return ReportUsage(fmt::format("{}: {}", app.get_name(), e.what()));
+  }
+  if (common.precision != "auto" && common.precision != "f32") {
+    const bool known =
+        common.precision == "bf16" || common.precision == "int8";
+    return Report({known ? ErrorCode::kUnsupported : ErrorCode::kUsage,
+                   fmt::format("--precision {}: allowed here: auto, f32",
+                               common.precision)});
+  }
+  CatchInterrupts();
+  StartTimeLimit(common.time_limit_seconds);
+  return std::nullopt;
+}
+
+void PrintJson(std::string_view verb, Json fields) {
+  Json object = {{"schema", fmt::format("lathe.{}/1", verb)}};
+  object.update(fields);
+  std::cout << object.dump(2, ' ', false, Json::error_handler_t::replace)
+            << std::endl;
+}
+
+void PrintTable(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) {
+        line.append(widths[i] - row[i].size() + 2, ' ');
+      }
+    }
+    std::cout << line << '\n';
+  }
+  std::cout.flush();
+}
+
+std::string Bytes(uint64_t bytes) {
+  const double b = static_cast<double>(bytes);
+  if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", b / 1e9);
+  if (bytes >= 1'000'000) return fmt::format("{:.1f} MB", b / 1e6);
+  if (bytes >= 1'000) return fmt::format("{:.1f} kB", b / 1e3);
+  return fmt::format("{} B", bytes);
+}
+
+ProgressLine::ProgressLine(bool quiet)
+    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+ProgressLine::~ProgressLine() { Clear(); }
+
+void ProgressLine::Show(std::string_view stage, std::string_view detail) {
+  if (quiet_) return;
+  std::string text = fmt::format("{:<10} {}", stage, detail);
+  if (text == shown_) return;
+  if (terminal_) {
+    fmt::print(stderr, "\r{:<60}", text);
+  } else {
+    fmt::print(stderr, "{}\n", text);
+  }
+  std::fflush(stderr);
+  shown_ = std::move(text);
+}
+
+void ProgressLine::Clear() {
+  if (terminal_ && !quiet_ && !shown_.empty()) {
+    fmt::print(stderr, "\r{:<60}\r", "");
+    std::fflush(stderr);
+  }
+  shown_.clear();
+}
+
+std::optional<double> ParseNumber(const std::string& text) {
+  double value = 0;
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  if (begin != end && *begin == '+') ++begin;
+  const auto [rest, error] = std::from_chars(begin, end, value);
+  if (rest != end || (error != std::errc() &&
+                      error != std::errc::result_out_of_range)) {
+    return std::nullopt;
+  }
+  if (error == std::errc::result_out_of_range) return HUGE_VAL;
+  return value;
+}
+
+std::optional<uint64_t> ParseUnsigned(const std::string& text) {
+  uint64_t value = 0;
+  const auto [rest, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || rest != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+}  // namespace lathe::cli

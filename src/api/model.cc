@@ -1,0 +1,173 @@
+// Opening models: format, passes, signatures.
+
+#include <utility>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "src/api/state.h"
+#include "src/base/mapped_file.h"
+#include "src/format/tflite/tflite.h"
+#include "src/passes/pipeline.h"
+#include "src/plan/plan.h"
+
+namespace lathe {
+
+std::string_view Name(ElementType type) {
+  return graph::Name(static_cast<graph::Type>(type));
+}
+
+Threads::Threads(int count)
+    : state_(std::make_shared<State>(count > 0 ? count : UsableCores())) {}
+
+int Threads::count() const { return static_cast<int>(state_->pool.threads()); }
+
+Result<Isa> ChooseIsa(const std::string& name) {
+  if (name.empty()) return BestIsa();
+  std::string usable;
+  for (const Isa isa : KnownIsas()) {
+    if (CpuHas(isa)) usable += fmt::format(" {}", Name(isa));
+  }
+  const std::optional<Isa> isa = IsaNamed(name);
+  if (!isa) {
+    return Fail(ErrorCode::kUsage, "ISA \"{}\" is not known; usable here:{}",
+                name, usable);
+  }
+  if (!CpuHas(*isa)) {
+    return Unsupported("this CPU lacks {}; usable here:{}", name, usable);
+  }
+  return *isa;
+}
+
+TensorInfo DescribeTensor(const graph::Tensor& tensor, std::string name) {
+  TensorInfo info;
+  info.name = name.empty() ? tensor.name : std::move(name);
+  info.type = static_cast<ElementType>(tensor.type);
+  info.shape = tensor.shape;
+  info.shape_signature = tensor.shape_signature;
+  return info;
+}
+
+std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph) {
+  std::vector<SignatureInfo> all;
+  for (const graph::Signature& signature : graph.signatures) {
+    const graph::Subgraph& subgraph = graph.subgraphs[signature.subgraph];
+    SignatureInfo info;
+    info.key = signature.key;
+    for (const graph::NamedTensor& input : signature.inputs) {
+      info.inputs.push_back(
+          DescribeTensor(subgraph.tensors[input.tensor], input.name));
+    }
+    for (const graph::NamedTensor& output : signature.outputs) {
+      info.outputs.push_back(
+          DescribeTensor(subgraph.tensors[output.tensor], output.name));
+    }
+    all.push_back(std::move(info));
+  }
+  if (all.empty() && !graph.subgraphs.empty()) {
+    const graph::Subgraph& subgraph = graph.subgraphs[0];
+    SignatureInfo info;
+    for (const int32_t input : subgraph.inputs) {
+      info.inputs.push_back(DescribeTensor(subgraph.tensors[input], {}));
+    }
+    for (const int32_t output : subgraph.outputs) {
+      info.outputs.push_back(DescribeTensor(subgraph.tensors[output], {}));
+    }
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+namespace {
+
+Status CheckOperators(const graph::Graph& graph, const std::string& name) {
+  std::string problems;
+  size_t count = 0;
+  for (size_t s = 0; s < graph.subgraphs.size(); ++s) {
+    const graph::Subgraph& subgraph = graph.subgraphs[s];
+    for (size_t i = 0; i < subgraph.ops.size(); ++i) {
+      const graph::Op& op = subgraph.ops[i];
+      const std::string why = plan::WhyUnsupported(graph, subgraph, op);
+      if (why.empty()) continue;
+      ++count;
+      const std::string output =
+          op.outputs.empty() ? "" : subgraph.tensors[op.outputs[0]].name;
+      problems += fmt::format("\n  subgraph {} operator {} (\"{}\"): {}", s, i,
+                              output, why);
+    }
+  }
+  if (count == 0) return {};
+  return Unsupported("{}: {} operators cannot run:{}", name, count, problems);
+}
+
+Status Finish(Model::State& state) {
+  LATHE_TRY(CheckOperators(state.graph, state.name));
+  state.signatures = DescribeSignatures(state.graph);
+  if (state.signatures.empty()) {
+    return Invalid("{}: has no subgraph", state.name);
+  }
+  passes::PassOptions options;
+  options.skip = state.options.skip_passes;
+  return passes::RunPasses(state.graph, options);
+}
+
+}  // namespace
+
+Result<Model> Model::Open(const std::string& path,
+                          const ModelOptions& options) {
+  return Guarded([&]() -> Result<Model> {
+    LATHE_ASSIGN(std::shared_ptr<const MappedFile> file,
+                 MappedFile::Open(path));
+    auto state = std::make_shared<State>();
+    state->name = path;
+    state->file = file->bytes();
+    state->owner = file;
+    state->mapped = true;
+    state->options = options;
+    LATHE_ASSIGN(state->graph, format::ReadTflite(state->file, file, path));
+    LATHE_TRY(Finish(*state));
+    return Model(std::move(state));
+  });
+}
+
+Result<Model> Model::FromMemory(std::vector<std::byte> bytes,
+                                const std::string& name,
+                                const ModelOptions& options) {
+  return Guarded([&]() -> Result<Model> {
+    auto owner = std::make_shared<std::vector<std::byte>>(std::move(bytes));
+    auto state = std::make_shared<State>();
+    state->name = name;
+    state->file = *owner;
+    state->owner = owner;
+    state->options = options;
+    LATHE_ASSIGN(state->graph, format::ReadTflite(*owner, owner, name));
+    LATHE_TRY(Finish(*state));
+    return Model(std::move(state));
+  });
+}
+
+std::span<const SignatureInfo> Model::signatures() const {
+  return state_->signatures;
+}
+
+Result<uint64_t> Model::ContentHash() const {
+  const std::lock_guard lock(state_->hash_mutex);
+  if (!state_->hash) {
+    // In pieces, so that the whole file need not be resident at once.
+    constexpr size_t kPiece = size_t{16} << 20;
+    XXH3_state_t* hash = XXH3_createState();
+    if (hash == nullptr) return SystemError("out of memory");
+    XXH3_64bits_reset(hash);
+    for (size_t at = 0; at < state_->file.size(); at += kPiece) {
+      const auto piece = state_->file.subspan(
+          at, std::min(kPiece, state_->file.size() - at));
+      XXH3_64bits_update(hash, piece.data(), piece.size());
+      if (state_->mapped) GiveBackPages(piece);
+    }
+    state_->hash = XXH3_64bits_digest(hash);
+    XXH3_freeState(hash);
+  }
+  return *state_->hash;
+}
+
+}  // namespace lathe

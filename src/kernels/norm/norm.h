@@ -1,0 +1,54 @@
+// Row-wise f32 kernels: layer norm, rms norm, softmax and sums. One set per
+// ISA level, made of norm-inl.h.
+
+#ifndef LATHE_KERNELS_NORM_NORM_H_
+#define LATHE_KERNELS_NORM_NORM_H_
+
+#include <cstddef>
+#include <string_view>
+
+#include "src/base/cpu.h"
+
+namespace lathe::kernels {
+
+// Every sum runs over lanes in a fixed order that depends on n and the level
+// only, never on threads.
+struct NormKernels {
+  std::string_view name;
+  Isa isa;
+
+  // y = (x - mean) / sqrt(var + epsilon) * gamma + beta over one row of n;
+  // biased variance from the centred values. gamma, beta may be null. y may
+  // be x.
+  void (*layer_norm)(size_t n, const float* x, const float* gamma,
+                     const float* beta, float epsilon, float* y);
+
+  // y = x / sqrt(mean(x^2) + epsilon) * gamma.
+  void (*rms_norm)(size_t n, const float* x, const float* gamma, float epsilon,
+                   float* y);
+
+  // y = exp(beta x - max(beta x)) / sum of it. n = 0 does nothing. y may be x.
+  // One NaN makes the row NaN; -infinity counts as 0 beside a finite number.
+  void (*softmax)(size_t n, const float* x, float beta, float* y);
+
+  // x[i] = exp(scale x[i] + bias[i] - largest of them), bias may be null;
+  // returns the sum. What attention needs of a softmax.
+  float (*exp_scores)(size_t n, float* x, float scale, const float* bias);
+
+  float (*sum)(size_t n, const float* x);
+};
+
+const NormKernels& ChooseNorm(Isa limit);
+
+extern const NormKernels kNormScalar;
+#if defined(__x86_64__)
+extern const NormKernels kNormAvx2;
+extern const NormKernels kNormAvx512;
+#endif
+#if defined(__aarch64__)
+extern const NormKernels kNormNeon;
+#endif
+
+}  // namespace lathe::kernels
+
+#endif  // LATHE_KERNELS_NORM_NORM_H_

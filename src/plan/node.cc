@@ -1,0 +1,182 @@
+#include "src/plan/node.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace lathe::plan {
+namespace {
+
+using graph::OpCode;
+
+class Fuser {
+ public:
+  Fuser(const graph::Graph& graph, const graph::Subgraph& subgraph,
+        const std::vector<graph::KnownTensor>& known)
+      : graph_(graph), subgraph_(subgraph), known_(known) {
+    Collect();
+    for (size_t i = 0; i < nodes_.size(); ++i) TakeInput(i);
+    for (size_t i = 0; i < nodes_.size(); ++i) TakeResidual(i);
+  }
+
+  std::vector<Node> Finish() {
+    std::vector<Node> kept;
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      if (!absorbed_[i]) kept.push_back(std::move(nodes_[i]));
+    }
+    std::ranges::stable_sort(kept, {}, &Node::last_op);
+    return kept;
+  }
+
+ private:
+  void Collect() {
+    std::vector<bool> in_region(subgraph_.ops.size());
+    for (const graph::Region& region : subgraph_.regions) {
+      Node node;
+      node.region = &region;
+      node.inputs = region.inputs;
+      node.outputs = region.outputs;
+      for (const uint32_t op : region.ops) {
+        in_region[op] = true;
+        node.last_op = std::max<size_t>(node.last_op, op);
+      }
+      nodes_.push_back(std::move(node));
+    }
+    for (size_t i = 0; i < subgraph_.ops.size(); ++i) {
+      if (in_region[i]) continue;
+      Node node;
+      node.op = &subgraph_.ops[i];
+      node.inputs = node.op->inputs;
+      node.outputs = node.op->outputs;
+      node.last_op = i;
+      nodes_.push_back(std::move(node));
+    }
+    absorbed_.resize(nodes_.size());
+    uses_.resize(subgraph_.tensors.size());
+    maker_.resize(subgraph_.tensors.size());
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      for (const int32_t t : nodes_[i].inputs) {
+        if (t >= 0) ++uses_[t];
+      }
+      for (const int32_t t : nodes_[i].outputs) maker_[t] = i;
+    }
+    for (const int32_t t : subgraph_.outputs) ++uses_[t];
+  }
+
+  bool IsOp(const Node& node, OpCode code) const {
+    return node.op != nullptr && node.op->code == code;
+  }
+
+  bool IsFloat(int32_t tensor) const {
+    return known_[tensor].type == graph::Type::kFloat32;
+  }
+
+  // The node that makes `tensor`, if this is its only use.
+  std::optional<size_t> OnlyMaker(int32_t tensor) const {
+    if (tensor < 0 || uses_[tensor] != 1 || !maker_[tensor]) return {};
+    if (absorbed_[*maker_[tensor]]) return {};
+    return maker_[tensor];
+  }
+
+  void TakeInput(size_t i) {
+    Node& node = nodes_[i];
+    if (IsOp(node, OpCode::kConv2d) && IsFloat(node.outputs[0])) {
+      TakePad(node);
+      TakeSnake(node);
+    } else if (node.region != nullptr &&
+               node.region->kind == graph::RegionKind::kGatedSilu) {
+      TakeSplit(node);
+    }
+  }
+
+  void TakePad(Node& node) {
+    const auto maker = OnlyMaker(node.inputs[0]);
+    if (!maker || !IsOp(nodes_[*maker], OpCode::kPad)) return;
+    if (node.op->options.Int("padding") != 1) return;  // VALID
+    const Node& pad = nodes_[*maker];
+    const auto& values = known_[pad.inputs[1]].values;
+    if (!values || values->size() != 8) return;
+    const std::vector<int64_t>& v = *values;
+    if (v[0] != 0 || v[1] != 0 || v[6] != 0 || v[7] != 0) return;
+    for (size_t k = 0; k < 4; ++k) node.pad[k] = static_cast<int32_t>(v[2 + k]);
+    node.padded = true;
+    node.inputs[0] = pad.inputs[0];
+    absorbed_[*maker] = true;
+  }
+
+  void TakeSnake(Node& node) {
+    const auto maker = OnlyMaker(node.inputs[0]);
+    if (!maker) return;
+    const Node& snake = nodes_[*maker];
+    if (snake.region == nullptr ||
+        snake.region->kind != graph::RegionKind::kSnake) {
+      return;
+    }
+    node.snake = snake.region;
+    node.inputs[0] = snake.inputs[0];
+    absorbed_[*maker] = true;
+  }
+
+  void TakeSplit(Node& node) {
+    const int32_t value = node.inputs[0], gate = node.inputs[1];
+    if (value < 0 || gate < 0 || uses_[value] != 1 || uses_[gate] != 1) return;
+    if (!maker_[value] || maker_[value] != maker_[gate]) return;
+    const Node& split = nodes_[*maker_[value]];
+    if (!IsOp(split, OpCode::kSplit) || split.outputs.size() != 2 ||
+        split.outputs[0] != value) {
+      return;
+    }
+    const int32_t x = split.inputs[1];
+    const auto& axis = known_[split.inputs[0]].values;
+    const int64_t rank = static_cast<int64_t>(known_[x].shape.size());
+    if (!axis || ((*axis)[0] != rank - 1 && (*axis)[0] != -1)) return;
+    node.halves_of = x;
+    node.inputs = {x};
+    absorbed_[*maker_[value]] = true;
+  }
+
+  // The ADD takes the producer's place in `nodes_`, because it stands later.
+  void TakeResidual(size_t i) {
+    if (absorbed_[i]) return;
+    const Node& add = nodes_[i];
+    if (!IsOp(add, OpCode::kAdd) || !IsFloat(add.outputs[0])) return;
+    if (add.op->options.Int("fused_activation_function") != 0) return;
+    for (const size_t side : {size_t{0}, size_t{1}}) {
+      const int32_t sum = add.inputs[side], other = add.inputs[1 - side];
+      const auto maker = OnlyMaker(sum);
+      if (!maker || nodes_[*maker].residual != graph::kNoTensor) continue;
+      if (!IsOp(nodes_[*maker], OpCode::kConv2d) &&
+          !IsOp(nodes_[*maker], OpCode::kFullyConnected)) {
+        continue;
+      }
+      if (known_[other].shape != known_[sum].shape) continue;
+      if (nodes_[*maker].op->options.Int("fused_activation_function") != 0) {
+        continue;
+      }
+      Node grown = nodes_[*maker];
+      grown.residual = other;
+      grown.outputs = add.outputs;
+      grown.last_op = add.last_op;
+      absorbed_[*maker] = true;
+      nodes_[i] = std::move(grown);
+      return;
+    }
+  }
+
+  const graph::Graph& graph_;
+  const graph::Subgraph& subgraph_;
+  const std::vector<graph::KnownTensor>& known_;
+  std::vector<Node> nodes_;
+  std::vector<bool> absorbed_;
+  std::vector<uint32_t> uses_;                // By tensor.
+  std::vector<std::optional<size_t>> maker_;  // By tensor: index of its node.
+};
+
+}  // namespace
+
+std::vector<Node> MakeNodes(const graph::Graph& graph,
+                            const graph::Subgraph& subgraph,
+                            const std::vector<graph::KnownTensor>& known) {
+  return Fuser(graph, subgraph, known).Finish();
+}
+
+}  // namespace lathe::plan

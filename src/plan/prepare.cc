@@ -1,0 +1,35 @@
+#include "src/plan/prepare.h"
+
+namespace lathe::plan {
+
+Result<kernels::Activation> ActivationOf(const graph::Options& options) {
+  const int64_t value = options.Int("fused_activation_function");
+  if (value < 0 || value > 3) {
+    return Unsupported("fused activation {} has no kernel", value);
+  }
+  return static_cast<kernels::Activation>(value);
+}
+
+Status NeedFloat(const Lowering& lowering, const Node& node) {
+  for (const auto* list : {&node.inputs, &node.outputs}) {
+    for (const int32_t t : *list) {
+      if (t < 0) continue;
+      const graph::Type type = lowering.TypeOf(t);
+      const bool size = type == graph::Type::kInt32 ||
+                        type == graph::Type::kInt64;
+      if (type == graph::Type::kFloat32 || (size && list == &node.inputs)) {
+        continue;
+      }
+      return Unsupported("no kernel for {} (tensor \"{}\")", Name(type),
+                         lowering.NameOf(t));
+    }
+  }
+  return {};
+}
+
+size_t AxisOf(int64_t axis, size_t rank) {
+  return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank)
+                                      : axis);
+}
+
+}  // namespace lathe::plan
