@@ -23,9 +23,10 @@ double Since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 int CmdBench(std::vector<std::string> args) {
-  CLI::App app("Times a .tflite file: load, first run, median of several. "
-               "Inputs are random:0.",
-               "lathe bench");
+  CLI::App app(
+      "Times a .tflite file: load, first run, median of several. "
+      "Inputs are random:0.",
+      "lathe bench");
   Common common;
   std::string path, signature;
   int runs = 10, warmup = 1;
@@ -112,29 +113,28 @@ int CmdBench(std::vector<std::string> args) {
 
   const std::string isa = common.isa.empty() ? machine.best_isa : common.isa;
   if (common.json) {
-    Json fields = {
-        {"model", path},
-        {"signature", signature},
-        {"threads", threads.count()},
-        {"isa", isa},
-        {"precision", "f32"},
-        {"load_ms", load_ms},
-        {"first_ms", first_ms},
-        {"median_ms", median},
-        {"min_ms", times.front()},
-        {"max_ms", times.back()},
-        {"runs", runs},
-        {"peak_rss_bytes", memory.peak_rss_bytes},
-        {"peak_private_bytes", memory.peak_private_bytes},
-        {"arena_bytes", session->stats().arena_bytes},
-        {"weights_bytes", session->stats().packed_bytes},
-        {"machine",
-         {{"cpu", machine.cpu},
-          {"cores", machine.cores},
-          {"isa", machine.best_isa},
-          {"compiler", machine.compiler},
-          {"commit", machine.commit},
-          {"load_average", load}}}};
+    Json fields = {{"model", path},
+                   {"signature", signature},
+                   {"threads", threads.count()},
+                   {"isa", isa},
+                   {"precision", "f32"},
+                   {"load_ms", load_ms},
+                   {"first_ms", first_ms},
+                   {"median_ms", median},
+                   {"min_ms", times.front()},
+                   {"max_ms", times.back()},
+                   {"runs", runs},
+                   {"peak_rss_bytes", memory.peak_rss_bytes},
+                   {"peak_private_bytes", memory.peak_private_bytes},
+                   {"arena_bytes", session->stats().arena_bytes},
+                   {"weights_bytes", session->stats().packed_bytes},
+                   {"machine",
+                    {{"cpu", machine.cpu},
+                     {"cores", machine.cores},
+                     {"isa", machine.best_isa},
+                     {"compiler", machine.compiler},
+                     {"commit", machine.commit},
+                     {"load_average", load}}}};
     for (const Kind& kind : kinds) {
       fields["steps"].push_back({{"name", kind.name},
                                  {"count", kind.count},
@@ -147,22 +147,23 @@ int CmdBench(std::vector<std::string> args) {
   fmt::print("{}: median {:.3f} ms (min {:.3f}, max {:.3f}) of {} runs\n", path,
              median, times.front(), times.back(), runs);
   fmt::print("load {:.1f} ms, first run {:.1f} ms\n", load_ms, first_ms);
-  fmt::print("{} threads, {}, f32; arena {}, packed weights {}, memory {} ({} "
-             "private)\n",
-             threads.count(), isa, Bytes(session->stats().arena_bytes),
-             Bytes(session->stats().packed_bytes),
-             Bytes(memory.peak_rss_bytes), Bytes(memory.peak_private_bytes));
+  fmt::print(
+      "{} threads, {}, f32; arena {}, packed weights {}, memory {} ({} "
+      "private)\n",
+      threads.count(), isa, Bytes(session->stats().arena_bytes),
+      Bytes(session->stats().packed_bytes), Bytes(memory.peak_rss_bytes),
+      Bytes(memory.peak_private_bytes));
   fmt::print("{}, {} cores, {}, commit {}, load average {:.2f}\n", machine.cpu,
              machine.cores, machine.compiler, machine.commit, load);
   if (steps) {
     std::vector<std::vector<std::string>> rows = {
         {"steps", "ms", "GFLOP/s", "kind"}};
     for (const Kind& kind : kinds) {
-      rows.push_back({std::to_string(kind.count), fmt::format("{:.3f}", kind.ms),
-                      kind.gflop > 0
-                          ? fmt::format("{:.1f}", kind.gflop / kind.ms * 1e3)
+      rows.push_back(
+          {std::to_string(kind.count), fmt::format("{:.3f}", kind.ms),
+           kind.gflop > 0 ? fmt::format("{:.1f}", kind.gflop / kind.ms * 1e3)
                           : "",
-                      kind.name});
+           kind.name});
     }
     PrintTable(rows);
   }

@@ -11,9 +11,10 @@
 namespace lathe::cli {
 
 int CmdConvert(std::vector<std::string> args) {
-  CLI::App app("Converts a Stable Audio checkpoint (.safetensors, .ckpt, .pt) "
-               "to a folder of .tflite files.",
-               "lathe convert");
+  CLI::App app(
+      "Converts a Stable Audio checkpoint (.safetensors, .ckpt, .pt) "
+      "to a folder of .tflite files.",
+      "lathe convert");
   Common common;
   StableAudioSources sources;
   std::string out;
@@ -24,9 +25,8 @@ int CmdConvert(std::vector<std::string> args) {
                  "Folder with the T5 encoder: config.json, model.safetensors, "
                  "spiece.model (default: t5 beside the checkpoint)");
   app.add_option("-o,--output", out, "Folder to write")->required();
-  SetUp(app,
-        "lathe convert models/nano/model.safetensors -o /tmp/nano",
-        common, Runs::kNo);
+  SetUp(app, "lathe convert models/nano/model.safetensors -o /tmp/nano", common,
+        Runs::kNo);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
 
   const size_t slash = sources.checkpoint.rfind('/');

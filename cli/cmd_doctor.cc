@@ -11,9 +11,10 @@
 namespace lathe::cli {
 
 int CmdDoctor(std::vector<std::string> args) {
-  CLI::App app("Tells what this machine and this build can do, and whether the "
-               "default model is there. Exit code 1 when something is missing.",
-               "lathe doctor");
+  CLI::App app(
+      "Tells what this machine and this build can do, and whether the "
+      "default model is there. Exit code 1 when something is missing.",
+      "lathe doctor");
   Common common;
   SetUp(app, "lathe doctor --json", common, Runs::kYes);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
@@ -43,24 +44,23 @@ int CmdDoctor(std::vector<std::string> args) {
                          {"isa", kernel.isa},
                          {"usable", kernel.usable}});
     }
-    PrintJson(
-        "doctor",
-        {{"cpu", info.cpu},
-         {"cores", info.cores},
-         {"isas", isas},
-         {"best_isa", info.best_isa},
-         {"peaks",
-          {{"gflops_1", peak_1->gflops},
-           {"gflops", peak_n->gflops},
-           {"gigabytes_s_1", peak_1->gigabytes_s},
-           {"gigabytes_s", peak_n->gigabytes_s},
-           {"threads", all.count()}}},
-         {"kernels", kernels},
-         {"default_model", {{"path", model}, {"problem", trouble}}},
-         {"compiler", info.compiler},
-         {"commit", info.commit},
-         {"version", info.version},
-         {"libraries", info.libraries}});
+    PrintJson("doctor",
+              {{"cpu", info.cpu},
+               {"cores", info.cores},
+               {"isas", isas},
+               {"best_isa", info.best_isa},
+               {"peaks",
+                {{"gflops_1", peak_1->gflops},
+                 {"gflops", peak_n->gflops},
+                 {"gigabytes_s_1", peak_1->gigabytes_s},
+                 {"gigabytes_s", peak_n->gigabytes_s},
+                 {"threads", all.count()}}},
+               {"kernels", kernels},
+               {"default_model", {{"path", model}, {"problem", trouble}}},
+               {"compiler", info.compiler},
+               {"commit", info.commit},
+               {"version", info.version},
+               {"libraries", info.libraries}});
     return trouble.empty() ? 0 : 1;
   }
   fmt::print("lathe {} ({}), {}\n", info.version, info.commit, info.compiler);
@@ -72,8 +72,8 @@ int CmdDoctor(std::vector<std::string> args) {
   fmt::print("instruction sets:{}; best {}\n", levels, info.best_isa);
   fmt::print("peak, 1 thread: {:.0f} GFLOP/s f32, {:.1f} GB/s\n",
              peak_1->gflops, peak_1->gigabytes_s);
-  fmt::print("peak, {} threads: {:.0f} GFLOP/s f32, {:.1f} GB/s\n",
-             all.count(), peak_n->gflops, peak_n->gigabytes_s);
+  fmt::print("peak, {} threads: {:.0f} GFLOP/s f32, {:.1f} GB/s\n", all.count(),
+             peak_n->gflops, peak_n->gigabytes_s);
   std::vector<std::vector<std::string>> rows = {
       {"kernel", "isa", "family", ""}};
   for (const KernelInfo& kernel : info.kernels) {

@@ -278,42 +278,41 @@ Result<Made> MakeOne(audio::Pipeline& pipeline, const Job& job,
     for (const std::string& text : *list) warnings.push_back(text);
   }
   Made made;
-  made.json = {
-      {"prompt", s.prompt},
-      {"negative", s.negative},
-      {"seed", s.seed},
-      {"seconds", s.seconds},
-      {"steps", s.steps},
-      {"sampler", s.sampler},
-      {"cfg", s.cfg},
-      {"model", model_dir},
-      {"model_hash", sound->model_hash},
-      {"precision", "f32"},
-      {"isa", isa},
-      {"threads", pipeline.threads()},
-      {"times_ms",
-       {{"load", t.load_ms},
-        {"tokenize", t.tokenize_ms},
-        {"condition", t.condition_ms},
-        {"encode", t.encode_ms},
-        {"diffuse", t.diffuse_ms},
-        {"decode", t.decode_ms},
-        {"write", ms(now - write_start)},
-        {"total", ms(now - start)}}},
-      {"peak_rss_bytes", memory.peak_rss_bytes},
-      {"peak_private_bytes", memory.peak_private_bytes},
-      {"arena_bytes", sound->arena_bytes},
-      {"weights_bytes", sound->packed_bytes},
-      {"output",
-       {{"path", written->path},
-        {"frames", written->frames},
-        {"rate", written->sample_rate},
-        {"channels", written->channels},
-        {"bits", job.bits},
-        {"bytes", written->bytes},
-        {"peak_dbfs", written->loudness.peak_dbfs},
-        {"xxh3", written->xxh3}}},
-      {"warnings", warnings}};
+  made.json = {{"prompt", s.prompt},
+               {"negative", s.negative},
+               {"seed", s.seed},
+               {"seconds", s.seconds},
+               {"steps", s.steps},
+               {"sampler", s.sampler},
+               {"cfg", s.cfg},
+               {"model", model_dir},
+               {"model_hash", sound->model_hash},
+               {"precision", "f32"},
+               {"isa", isa},
+               {"threads", pipeline.threads()},
+               {"times_ms",
+                {{"load", t.load_ms},
+                 {"tokenize", t.tokenize_ms},
+                 {"condition", t.condition_ms},
+                 {"encode", t.encode_ms},
+                 {"diffuse", t.diffuse_ms},
+                 {"decode", t.decode_ms},
+                 {"write", ms(now - write_start)},
+                 {"total", ms(now - start)}}},
+               {"peak_rss_bytes", memory.peak_rss_bytes},
+               {"peak_private_bytes", memory.peak_private_bytes},
+               {"arena_bytes", sound->arena_bytes},
+               {"weights_bytes", sound->packed_bytes},
+               {"output",
+                {{"path", written->path},
+                 {"frames", written->frames},
+                 {"rate", written->sample_rate},
+                 {"channels", written->channels},
+                 {"bits", job.bits},
+                 {"bytes", written->bytes},
+                 {"peak_dbfs", written->loudness.peak_dbfs},
+                 {"xxh3", written->xxh3}}},
+               {"warnings", warnings}};
   made.text = fmt::format(
       "{}: {:.3f} s, {} Hz, {} channels, peak {:.1f} dBFS\n"
       "prompt \"{}\", seed {}, {} steps of {}, cfg {}\n"
@@ -372,8 +371,8 @@ int Work(Options& o) {
     return ReportUsage("--batch: outputs and counts stand in its lines");
   }
   if (!o.spectrogram.empty()) {
-    const auto target = audio::CheckTarget(o.spectrogram, ".png",
-                                           audio::Existing::kReplace);
+    const auto target =
+        audio::CheckTarget(o.spectrogram, ".png", audio::Existing::kReplace);
     if (!target) return Report(target.error());
   }
   auto jobs = o.batch.empty() ? OneJobPerCount(o, base, bits, has_seed)
@@ -406,9 +405,10 @@ int Work(Options& o) {
     const auto hash = pipeline->ModelHash();
     if (!hash) return Report(hash.error());
     if (*hash != expected_hash) {
-      Warn(fmt::format("{} was made with another model ({}, this is {}); the "
-                       "sound will differ",
-                       o.from, expected_hash, *hash));
+      Warn(
+          fmt::format("{} was made with another model ({}, this is {}); the "
+                      "sound will differ",
+                      o.from, expected_hash, *hash));
     }
   }
   ProgressLine progress(o.common.quiet);
@@ -458,8 +458,7 @@ int CmdGenerate(std::vector<std::string> args) {
                  "Sampler steps, 1 to 1000 (default: the model's)");
   app.add_option("--sampler", o.sampler,
                  "pingpong, euler or dpmpp-2m (default: the model's)");
-  app.add_option("--cfg", o.cfg,
-                 "Guidance; 1 is off (default: the model's)");
+  app.add_option("--cfg", o.cfg, "Guidance; 1 is off (default: the model's)");
   app.add_option("--negative", o.negative,
                  "What not to hear; needs --cfg other than 1");
   app.add_option("--init", o.init, "Sound to start from");

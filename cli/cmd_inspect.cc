@@ -84,9 +84,10 @@ Json FactsJson(const std::string& path, const ModelFacts& facts) {
 }
 
 void Print(const std::string& path, const ModelFacts& facts, bool all) {
-  fmt::print("{}: {}, constants {}{}\n", path, Bytes(facts.file_bytes),
-             Bytes(facts.constant_bytes),
-             facts.description.empty() ? "" : ", \"" + facts.description + "\"");
+  fmt::print(
+      "{}: {}, constants {}{}\n", path, Bytes(facts.file_bytes),
+      Bytes(facts.constant_bytes),
+      facts.description.empty() ? "" : ", \"" + facts.description + "\"");
   for (const SignatureInfo& signature : facts.signatures) {
     fmt::print("\nsignature \"{}\"\n", signature.key);
     std::vector<std::vector<std::string>> rows;
@@ -95,8 +96,8 @@ void Print(const std::string& path, const ModelFacts& facts, bool all) {
         rows.push_back({list == &signature.inputs ? "  in" : "  out", t.name,
                         std::string(Name(t.type)), ShapeWords(t.shape),
                         t.shape_signature.empty()
-                            ? "" : "resizable " +
-                                       ShapeWords(t.shape_signature)});
+                            ? ""
+                            : "resizable " + ShapeWords(t.shape_signature)});
       }
     }
     PrintTable(rows);
@@ -118,11 +119,11 @@ void Print(const std::string& path, const ModelFacts& facts, bool all) {
                         fmt::format("{}", fmt::join(op.outputs, " "))});
       }
       PrintTable(rows);
-      rows = {{"  tensor", "type", "shape", "constant", "quantization",
-               "name"}};
+      rows = {
+          {"  tensor", "type", "shape", "constant", "quantization", "name"}};
       for (const TensorFacts& t : subgraph.tensors) {
-        rows.push_back({fmt::format("  {}", t.index),
-                        std::string(Name(t.type)), ShapeWords(t.shape),
+        rows.push_back({fmt::format("  {}", t.index), std::string(Name(t.type)),
+                        ShapeWords(t.shape),
                         t.constant_bytes ? Bytes(t.constant_bytes) : "",
                         t.quantization, t.name});
       }
@@ -140,9 +141,10 @@ void Print(const std::string& path, const ModelFacts& facts, bool all) {
 }  // namespace
 
 int CmdInspect(std::vector<std::string> args) {
-  CLI::App app("Shows what a .tflite file is: signatures, operators, tensors, "
-               "sizes, and what this build cannot run.",
-               "lathe inspect");
+  CLI::App app(
+      "Shows what a .tflite file is: signatures, operators, tensors, "
+      "sizes, and what this build cannot run.",
+      "lathe inspect");
   Common common;
   std::string path;
   bool all = false;

@@ -67,11 +67,11 @@ Status SetInput(Session& session, const std::string& name,
     if (!read) return std::unexpected(read.error());
     array = std::move(*read);
     if (array->type != InfoOf(session, name).type) {
-      return std::unexpected(Wrong(
-          ErrorCode::kInvalidInput,
-          fmt::format("{}: holds {}, input \"{}\" is {}", path,
-                      Name(array->type), name,
-                      Name(InfoOf(session, name).type))));
+      return std::unexpected(
+          Wrong(ErrorCode::kInvalidInput,
+                fmt::format("{}: holds {}, input \"{}\" is {}", path,
+                            Name(array->type), name,
+                            Name(InfoOf(session, name).type))));
     }
     if (array->shape != InfoOf(session, name).shape) {
       if (Status s = session.Resize(name, array->shape); !s) return s;
@@ -96,21 +96,21 @@ Status SetInput(Session& session, const std::string& name,
   if (path.ends_with(".bin")) {
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     if (!in || static_cast<uint64_t>(in.tellg()) != bytes->size()) {
-      return std::unexpected(Wrong(
-          ErrorCode::kInvalidInput,
-          fmt::format("{}: expected a file of {} bytes for input \"{}\"", path,
-                      bytes->size(), name)));
+      return std::unexpected(
+          Wrong(ErrorCode::kInvalidInput,
+                fmt::format("{}: expected a file of {} bytes for input \"{}\"",
+                            path, bytes->size(), name)));
     }
     in.seekg(0);
     in.read(reinterpret_cast<char*>(bytes->data()),
             static_cast<std::streamsize>(bytes->size()));
     return {};
   }
-  return std::unexpected(Wrong(
-      ErrorCode::kUsage,
-      fmt::format("--input {}={}: allowed a path ending in .npy or .bin, "
-                  "zeros, ones, random:SEED",
-                  name, value)));
+  return std::unexpected(
+      Wrong(ErrorCode::kUsage,
+            fmt::format("--input {}={}: allowed a path ending in .npy or .bin, "
+                        "zeros, ones, random:SEED",
+                        name, value)));
 }
 
 Status WriteOutputs(const Session& session, const std::string& dir,
@@ -120,9 +120,8 @@ Status WriteOutputs(const Session& session, const std::string& dir,
     const TensorInfo& output = session.outputs()[i];
     const auto bytes = session.OutputBytes(fmt::format("#{}", i));
     if (!bytes) return std::unexpected(bytes.error());
-    const std::string file =
-        step ? fmt::format("out{}.s{}.npy", i, *step)
-             : fmt::format("out{}.npy", i);
+    const std::string file = step ? fmt::format("out{}.s{}.npy", i, *step)
+                                  : fmt::format("out{}.npy", i);
     if (!dir.empty()) {
       const Status s = WriteNpy((fs::path(dir) / file).string(), output.type,
                                 output.shape, *bytes);
@@ -176,11 +175,10 @@ int CmdRun(std::vector<std::string> args) {
   }
   std::vector<Given> given;
   for (const std::string& text : inputs) {
-    const size_t equals = text.rfind('=') == text.npos ? text.npos
-                                                       : text.find('=');
+    const size_t equals =
+        text.rfind('=') == text.npos ? text.npos : text.find('=');
     if (equals == text.npos) {
-      return ReportUsage(
-          fmt::format("--input {}: expected NAME=VALUE", text));
+      return ReportUsage(fmt::format("--input {}: expected NAME=VALUE", text));
     }
     given.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
@@ -251,8 +249,8 @@ int CmdRun(std::vector<std::string> args) {
     std::error_code error;
     fs::rename(file + ".part", file, error);
     if (!out || error) {
-      return Report({ErrorCode::kSystem,
-                     fmt::format("{}: cannot be written", file)});
+      return Report(
+          {ErrorCode::kSystem, fmt::format("{}: cannot be written", file)});
     }
   }
   const MemoryUse memory = MeasureMemory();
@@ -266,17 +264,16 @@ int CmdRun(std::vector<std::string> args) {
          {"value", value == values.end() ? "stored" : value->second}});
   }
   if (common.json) {
-    PrintJson("run", {{"signature", signature},
-                      {"inputs", input_list},
-                      {"outputs", outputs},
-                      {"filled", filled},
-                      {"times_ms",
-                       {{"load", load_ms},
-                        {"first", first_ms},
-                        {"run", run_ms}}},
-                      {"peak_rss_bytes", memory.peak_rss_bytes},
-                      {"peak_private_bytes", memory.peak_private_bytes},
-                      {"arena_bytes", session->stats().arena_bytes}});
+    PrintJson("run",
+              {{"signature", signature},
+               {"inputs", input_list},
+               {"outputs", outputs},
+               {"filled", filled},
+               {"times_ms",
+                {{"load", load_ms}, {"first", first_ms}, {"run", run_ms}}},
+               {"peak_rss_bytes", memory.peak_rss_bytes},
+               {"peak_private_bytes", memory.peak_private_bytes},
+               {"arena_bytes", session->stats().arena_bytes}});
     return 0;
   }
   for (const auto& name : filled) {

@@ -85,8 +85,8 @@ void Warn(const std::string& message) {
   fmt::print(stderr, "lathe: warning: {}\n", message);
 }
 
-std::optional<std::string> Nearest(
-    std::string_view word, const std::vector<std::string>& candidates) {
+std::optional<std::string> Nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates) {
   std::optional<std::string> best;
   size_t fewest = std::max<size_t>(2, word.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
@@ -99,8 +99,7 @@ std::optional<std::string> Nearest(
   return best;
 }
 
-void SetUp(CLI::App& app, std::string_view example, Common& common,
-           Runs runs) {
+void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
   app.footer(fmt::format("Example:\n  {}", example));
   app.get_formatter()->column_width(34);
   app.set_help_flag("-h,--help", "Show this and exit");
@@ -113,8 +112,7 @@ void SetUp(CLI::App& app, std::string_view example, Common& common,
   app.add_option("--isa", common.isa,
                  "Use no instruction set above this one; `lathe doctor` "
                  "lists them (default: the CPU's best)");
-  app.add_option("--precision", common.precision,
-                 "auto or f32 (default auto)");
+  app.add_option("--precision", common.precision, "auto or f32 (default auto)");
   app.add_option("--memory-limit", common.memory_limit_bytes,
                  "Most bytes of arena and run-time tensors of one model "
                  "(default 2147483648)");
@@ -149,8 +147,7 @@ std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
     return ReportUsage(fmt::format("{}: {}", app.get_name(), e.what()));
   }
   if (common.precision != "auto" && common.precision != "f32") {
-    const bool known =
-        common.precision == "bf16" || common.precision == "int8";
+    const bool known = common.precision == "bf16" || common.precision == "int8";
     return Report({known ? ErrorCode::kUnsupported : ErrorCode::kUsage,
                    fmt::format("--precision {}: allowed here: auto, f32",
                                common.precision)});
@@ -228,8 +225,8 @@ std::optional<double> ParseNumber(const std::string& text) {
   const char* end = begin + text.size();
   if (begin != end && *begin == '+') ++begin;
   const auto [rest, error] = std::from_chars(begin, end, value);
-  if (rest != end || (error != std::errc() &&
-                      error != std::errc::result_out_of_range)) {
+  if (rest != end ||
+      (error != std::errc() && error != std::errc::result_out_of_range)) {
     return std::nullopt;
   }
   if (error == std::errc::result_out_of_range) return HUGE_VAL;

@@ -14,9 +14,8 @@ std::string DefaultModel() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   const fs::path beside = program.parent_path() / "models" / "nano";
-  const fs::path installed =
-      program.parent_path().parent_path() / "share" / "lathe" / "models" /
-      "nano";
+  const fs::path installed = program.parent_path().parent_path() / "share" /
+                             "lathe" / "models" / "nano";
   if (!fs::exists(beside, error) && fs::exists(installed, error)) {
     return installed.string();
   }

@@ -64,12 +64,12 @@ struct Descr {
   ElementType type;
 };
 constexpr Descr kDescrs[] = {
-    {"<f4", ElementType::kFloat32}, {"<f8", ElementType::kFloat64},
-    {"<f2", ElementType::kFloat16}, {"<i4", ElementType::kInt32},
-    {"<i8", ElementType::kInt64},   {"<i2", ElementType::kInt16},
-    {"|i1", ElementType::kInt8},    {"|u1", ElementType::kUint8},
-    {"<u2", ElementType::kUint16},  {"<u4", ElementType::kUint32},
-    {"<u8", ElementType::kUint64},  {"|b1", ElementType::kBool},
+    {"<f4", ElementType::kFloat32},  {"<f8", ElementType::kFloat64},
+    {"<f2", ElementType::kFloat16},  {"<i4", ElementType::kInt32},
+    {"<i8", ElementType::kInt64},    {"<i2", ElementType::kInt16},
+    {"|i1", ElementType::kInt8},     {"|u1", ElementType::kUint8},
+    {"<u2", ElementType::kUint16},   {"<u4", ElementType::kUint32},
+    {"<u8", ElementType::kUint64},   {"|b1", ElementType::kBool},
     {"<c8", ElementType::kComplex64}};
 
 }  // namespace
@@ -93,8 +93,7 @@ Result<std::pair<std::string, std::vector<int32_t>>> ParseResize(
               text);
 }
 
-Status FillRandom(ElementType type, std::span<std::byte> bytes,
-                  uint64_t seed) {
+Status FillRandom(ElementType type, std::span<std::byte> bytes, uint64_t seed) {
   uint64_t state = seed;
   const auto uniform = [&] {
     return static_cast<double>(Next(state) >> 11) * 0x1p-52 - 1.0;
@@ -109,14 +108,17 @@ Status FillRandom(ElementType type, std::span<std::byte> bytes,
     // Whole numbers are mostly indices, masks and counts.
     case ElementType::kInt32:
     case ElementType::kUint32:
-      Fill<int32_t>(bytes, [&] { return static_cast<int32_t>(Next(state) & 1); });
+      Fill<int32_t>(bytes,
+                    [&] { return static_cast<int32_t>(Next(state) & 1); });
       return {};
     case ElementType::kInt64:
     case ElementType::kUint64:
-      Fill<int64_t>(bytes, [&] { return static_cast<int64_t>(Next(state) & 1); });
+      Fill<int64_t>(bytes,
+                    [&] { return static_cast<int64_t>(Next(state) & 1); });
       return {};
     case ElementType::kBool:
-      Fill<uint8_t>(bytes, [&] { return static_cast<uint8_t>(Next(state) & 1); });
+      Fill<uint8_t>(bytes,
+                    [&] { return static_cast<uint8_t>(Next(state) & 1); });
       return {};
     case ElementType::kInt8:
     case ElementType::kUint8:
@@ -226,8 +228,8 @@ Result<Array> ReadNpy(const std::string& path) {
         __builtin_mul_overflow(elements, static_cast<uint64_t>(dim),
                                &elements) ||
         elements > (uint64_t{1} << 36)) {
-      return Fail(ErrorCode::kInvalidInput, "{}: shape {} is not allowed",
-                  path, shape.substr(open, close - open + 1));
+      return Fail(ErrorCode::kInvalidInput, "{}: shape {} is not allowed", path,
+                  shape.substr(open, close - open + 1));
     }
     array.shape.push_back(dim);
     i = static_cast<size_t>(rest - shape.data());

@@ -56,10 +56,10 @@ int Run(std::vector<std::string> args) {
     std::vector<std::string> names;
     for (const Verb& each : kVerbs) names.emplace_back(each.name);
     const auto nearest = lathe::cli::Nearest(name, names);
-    return lathe::cli::ReportUsage(fmt::format(
-        "unknown verb \"{}\"{}", name,
-        nearest ? fmt::format("; did you mean {}?", *nearest)
-                : "; `lathe --help` lists them"));
+    return lathe::cli::ReportUsage(
+        fmt::format("unknown verb \"{}\"{}", name,
+                    nearest ? fmt::format("; did you mean {}?", *nearest)
+                            : "; `lathe --help` lists them"));
   }
   args.erase(args.begin());
   return verb->run(std::move(args));

@@ -41,7 +41,8 @@ int main(int argc, char** argv) {
     auto values = session->Output<float>(output.name);
     if (!values) return Fail(values.error());
     std::printf("output %s: %zu values:", output.name.c_str(), values->size());
-    for (const float value : values->first(std::min<size_t>(4, values->size()))) {
+    for (const float value :
+         values->first(std::min<size_t>(4, values->size()))) {
       std::printf(" %g", value);
     }
     std::printf("\n");

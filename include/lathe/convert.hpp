@@ -17,7 +17,7 @@ namespace lathe {
 struct StableAudioSources {
   std::string checkpoint;  // .safetensors, .ckpt or .pt
   std::string config;      // model_config.json
-  std::string t5_dir;  // config.json, model.safetensors and spiece.model
+  std::string t5_dir;      // config.json, model.safetensors and spiece.model
 };
 
 struct ConvertOptions {

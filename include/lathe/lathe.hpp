@@ -61,10 +61,10 @@ template <typename T>
 inline constexpr bool kHasElementType = false;
 template <typename T>
 inline constexpr ElementType kElementTypeOf = ElementType::kFloat32;
-#define LATHE_ELEMENT(cpp, value)                   \
-  template <>                                       \
+#define LATHE_ELEMENT(cpp, value)                    \
+  template <>                                        \
   inline constexpr bool kHasElementType<cpp> = true; \
-  template <>                                       \
+  template <>                                        \
   inline constexpr ElementType kElementTypeOf<cpp> = ElementType::value;
 LATHE_ELEMENT(float, kFloat32)
 LATHE_ELEMENT(double, kFloat64)
@@ -82,7 +82,8 @@ LATHE_ELEMENT(bool, kBool)
 struct TensorInfo {
   std::string name;  // The signature's name, else the tensor's own.
   ElementType type = ElementType::kFloat32;
-  std::vector<int32_t> shape;  // As it is now in a session; as stored in a model.
+  std::vector<int32_t>
+      shape;  // As it is now in a session; as stored in a model.
   // Empty, or one entry per dim with -1 where Resize may change it.
   std::vector<int32_t> shape_signature;
 };
@@ -153,7 +154,7 @@ struct StepInfo {
 };
 
 struct SessionOptions {
-  std::string signature;  // Empty: the model's first.
+  std::string signature;       // Empty: the model's first.
   Threads* threads = nullptr;  // Null: a pool of its own, Threads(0).
   std::string isa;  // Use nothing above this level; empty: the CPU's best.
   // Looked at between steps and tiles; when true, Run returns kInterrupted.
@@ -164,9 +165,9 @@ struct SessionOptions {
 };
 
 struct SessionStats {
-  uint64_t arena_bytes = 0;     // Activations and scratch.
-  uint64_t packed_bytes = 0;    // Packed weights of the model so far.
-  size_t peak_step = 0;         // The step that needs the arena's full size.
+  uint64_t arena_bytes = 0;   // Activations and scratch.
+  uint64_t packed_bytes = 0;  // Packed weights of the model so far.
+  size_t peak_step = 0;       // The step that needs the arena's full size.
 };
 
 // A plan with its own arena. One thread at a time. Keeps its model alive.

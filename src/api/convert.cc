@@ -16,11 +16,10 @@ Result<std::vector<ConvertedFile>> ConvertStableAudio(
     importer::Conversion conversion;
     conversion.stop = options.stop;
     conversion.progress = options.progress;
-    LATHE_ASSIGN(
-        const std::vector<importer::Written> written,
-        importer::ConvertStableAudio(
-            {sources.checkpoint, sources.config, sources.t5_dir}, out_dir,
-            conversion));
+    LATHE_ASSIGN(const std::vector<importer::Written> written,
+                 importer::ConvertStableAudio(
+                     {sources.checkpoint, sources.config, sources.t5_dir},
+                     out_dir, conversion));
     std::vector<ConvertedFile> files;
     for (const importer::Written& file : written) {
       files.push_back({file.path, file.bytes, file.ops, file.tensors});

@@ -35,10 +35,9 @@ MachineInfo DescribeMachine() {
       }
     }
     if (CpuHas(isa)) {
-      info.kernels.push_back(
-          {"elementwise",
-           std::string(kernels::ChooseElementwise(isa).name),
-           std::string(Name(isa)), true});
+      info.kernels.push_back({"elementwise",
+                              std::string(kernels::ChooseElementwise(isa).name),
+                              std::string(Name(isa)), true});
       info.kernels.push_back({"norm, softmax, reduce",
                               std::string(kernels::ChooseNorm(isa).name),
                               std::string(Name(isa)), true});
@@ -54,8 +53,8 @@ MachineInfo DescribeMachine() {
   info.version = "0.1.0";
   info.libraries = {
       fmt::format("highway {}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH),
-      fmt::format("fmt {}.{}.{}", FMT_VERSION / 10000,
-                  FMT_VERSION / 100 % 100, FMT_VERSION % 100)};
+      fmt::format("fmt {}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100,
+                  FMT_VERSION % 100)};
   return info;
 }
 

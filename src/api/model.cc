@@ -159,8 +159,8 @@ Result<uint64_t> Model::ContentHash() const {
     if (hash == nullptr) return SystemError("out of memory");
     XXH3_64bits_reset(hash);
     for (size_t at = 0; at < state_->file.size(); at += kPiece) {
-      const auto piece = state_->file.subspan(
-          at, std::min(kPiece, state_->file.size() - at));
+      const auto piece =
+          state_->file.subspan(at, std::min(kPiece, state_->file.size() - at));
       XXH3_64bits_update(hash, piece.data(), piece.size());
       if (state_->mapped) GiveBackPages(piece);
     }

@@ -38,9 +38,8 @@ struct Session::State {
     plan_options.threads = threads.state()->pool.threads();
     plan_options.memory_limit_bytes = model->options.memory_limit_bytes;
     if (model->mapped) plan_options.mapping = model->file;
-    LATHE_ASSIGN(plan::Plan made,
-                 plan::MakePlan(model->graph, subgraph, known, plan_options,
-                                model->packed));
+    LATHE_ASSIGN(plan::Plan made, plan::MakePlan(model->graph, subgraph, known,
+                                                 plan_options, model->packed));
     LATHE_ASSIGN(run::Session next, run::Session::Create(std::move(made)));
     session = std::move(next);
 

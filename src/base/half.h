@@ -35,12 +35,12 @@ inline uint16_t FloatToHalf(float value) {
   if (magnitude >= 0x477FF000u) return sign | 0x7C00u;  // Rounds to infinity.
   if (magnitude < 0x38800000u) {  // Subnormal: adding 0.5 rounds at 2^-24.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return sign |
-           static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3F000000u);
+    return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) -
+                                        0x3F000000u);
   }
   const uint32_t odd = (magnitude >> 13) & 1u;
-  return sign | static_cast<uint16_t>(
-                    (magnitude + 0xFFFu + odd - (112u << 23)) >> 13);
+  return sign |
+         static_cast<uint16_t>((magnitude + 0xFFFu + odd - (112u << 23)) >> 13);
 }
 
 }  // namespace lathe

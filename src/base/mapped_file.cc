@@ -38,8 +38,8 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::Open(
     return SystemError("{}: {} bytes cannot be mapped: {}", path, size,
                        std::strerror(code));
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(
-      path, {static_cast<const std::byte*>(address), size}));
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(path, {static_cast<const std::byte*>(address), size}));
 }
 
 MappedFile::~MappedFile() {

@@ -9,7 +9,12 @@
 namespace lathe::kernels {
 
 // Each is a clamp to [low, high]; the format's numbers.
-enum class Activation : uint8_t { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };
+enum class Activation : uint8_t {
+  kNone = 0,
+  kRelu = 1,
+  kReluN1To1 = 2,
+  kRelu6 = 3
+};
 
 struct Clamp {
   float low = -std::numeric_limits<float>::infinity();

@@ -42,7 +42,8 @@ TEST(PlanArena, HoldsItsRuleOnRandomGraphs) {
 }
 
 TEST(PlanArena, ReusesMemoryOfBlocksThatAreDead) {
-  const std::vector<Lifetime> chain = {{0, 1, 1000}, {1, 2, 1000}, {2, 3, 1000}};
+  const std::vector<Lifetime> chain = {
+      {0, 1, 1000}, {1, 2, 1000}, {2, 3, 1000}};
   const auto plan = PlanArena(chain, kAlign);
   ASSERT_TRUE(plan.has_value());
   EXPECT_EQ(plan->bytes, 1024u + 1000u);

@@ -102,25 +102,24 @@ Result<Packed> Lowering::Pack(
   const std::string key =
       fmt::format("{}/{}/{}", subgraph_.tensors[tensor].buffer,
                   graph::ToString(ShapeOf(tensor)), layout);
-  return cache_.Get(
-      key, floats * sizeof(float), [&](std::span<std::byte> to) {
-        // The format promises 4-byte alignment in practice, not by its rules.
-        std::vector<float> copy;
-        const float* from = reinterpret_cast<const float*>(source.data());
-        if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
-          copy.resize(source.size() / sizeof(float));
-          std::memcpy(copy.data(), source.data(), source.size());
-          from = copy.data();
-        }
-        pack(from, reinterpret_cast<float*>(to.data()));
-        // The reader copies misaligned constants; memory of the heap would be
-        // lost.
-        const std::byte* begin = options_.mapping.data();
-        if (source.data() >= begin &&
-            source.data() + source.size() <= begin + options_.mapping.size()) {
-          GiveBackPages(source);
-        }
-      });
+  return cache_.Get(key, floats * sizeof(float), [&](std::span<std::byte> to) {
+    // The format promises 4-byte alignment in practice, not by its rules.
+    std::vector<float> copy;
+    const float* from = reinterpret_cast<const float*>(source.data());
+    if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
+      copy.resize(source.size() / sizeof(float));
+      std::memcpy(copy.data(), source.data(), source.size());
+      from = copy.data();
+    }
+    pack(from, reinterpret_cast<float*>(to.data()));
+    // The reader copies misaligned constants; memory of the heap would be
+    // lost.
+    const std::byte* begin = options_.mapping.data();
+    if (source.data() >= begin &&
+        source.data() + source.size() <= begin + options_.mapping.size()) {
+      GiveBackPages(source);
+    }
+  });
 }
 
 void Lowering::Add(Step step) {
@@ -242,8 +241,8 @@ Status Lowering::PlaceTensors() {
       live[i] += block.bytes;
     }
   }
-  plan_.peak_step = static_cast<size_t>(std::ranges::max_element(live) -
-                                        live.begin());
+  plan_.peak_step =
+      static_cast<size_t>(std::ranges::max_element(live) - live.begin());
   plan_.arena_bytes = arena.bytes;
   if (arena.bytes > options_.memory_limit_bytes) {
     const Step& step = plan_.steps[plan_.peak_step];

@@ -68,10 +68,10 @@ using Prepare = Status (*)(Lowering& lowering, const Node& node);
 
 // What an operator's kernels take.
 enum class Takes : uint8_t {
-  kFloat,   // float32 values (indices and sizes aside).
-  kMoves,   // Any type of fixed size: values are not looked at.
-  kFolds,   // Only values that are known when the plan is made.
-  kOwn,     // The preparer says.
+  kFloat,  // float32 values (indices and sizes aside).
+  kMoves,  // Any type of fixed size: values are not looked at.
+  kFolds,  // Only values that are known when the plan is made.
+  kOwn,    // The preparer says.
 };
 
 struct OpRow {
@@ -84,8 +84,7 @@ const OpRow* RowOf(graph::OpCode code);
 
 Prepare PreparerOf(graph::RegionKind kind);
 
-#define LATHE_PREPARE(name) \
-  Status name(Lowering& lowering, const Node& node);
+#define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);
 LATHE_PREPARE(PrepareConv2d)
 LATHE_PREPARE(PrepareTransposeConv)
 LATHE_PREPARE(PrepareFullyConnected)

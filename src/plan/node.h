@@ -14,7 +14,7 @@ namespace lathe::plan {
 
 // One operator or one region, with what its kernel takes along.
 struct Node {
-  const graph::Op* op = nullptr;          // Exactly one of these two.
+  const graph::Op* op = nullptr;  // Exactly one of these two.
   const graph::Region* region = nullptr;
   std::vector<int32_t> inputs, outputs;
   size_t last_op = 0;  // It runs where this operator stands.

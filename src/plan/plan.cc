@@ -35,9 +35,9 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
     }
     if (Status status = prepare(lowering, node); !status) {
       code = status.error().code;
-      problems += fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op,
-                              name, lowering.NameOf(node.outputs[0]),
-                              status.error().message);
+      problems +=
+          fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op, name,
+                      lowering.NameOf(node.outputs[0]), status.error().message);
     }
   }
   if (!problems.empty()) {
@@ -78,11 +78,10 @@ std::string WhyUnsupported(const graph::Graph& graph,
         const int32_t input = op.inputs[i];
         if (input < 0) continue;
         const graph::Type type = type_of(input);
-        const bool weight = type == graph::Type::kInt8 ||
-                            type == graph::Type::kUint8 ||
-                            type == graph::Type::kInt4 ||
-                            type == graph::Type::kInt16 ||
-                            type == graph::Type::kFloat16;
+        const bool weight =
+            type == graph::Type::kInt8 || type == graph::Type::kUint8 ||
+            type == graph::Type::kInt4 || type == graph::Type::kInt16 ||
+            type == graph::Type::kFloat16;
         if (weight) return refuse(type);
       }
       return "";

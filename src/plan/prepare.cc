@@ -15,8 +15,8 @@ Status NeedFloat(const Lowering& lowering, const Node& node) {
     for (const int32_t t : *list) {
       if (t < 0) continue;
       const graph::Type type = lowering.TypeOf(t);
-      const bool size = type == graph::Type::kInt32 ||
-                        type == graph::Type::kInt64;
+      const bool size =
+          type == graph::Type::kInt32 || type == graph::Type::kInt64;
       if (type == graph::Type::kFloat32 || (size && list == &node.inputs)) {
         continue;
       }

@@ -10,7 +10,6 @@
 namespace lathe::plan {
 namespace {
 
-
 // The format's SAME: total = max(0, (out - 1) stride + extent - in), the odd
 // one behind.
 size_t SamePadding(int64_t out, int64_t stride, int64_t extent, int64_t in) {
@@ -52,26 +51,24 @@ Status PrepareConv2d(Lowering& lowering, const Node& node) {
     shape.pad_top = node.pad[0];
     shape.pad_left = node.pad[2];
   } else if (options.Int("padding") == 0) {
-    shape.pad_top = SamePadding(
-        out[1], shape.stride_h, (filter[1] - 1) * shape.dilation_h + 1, in[1]);
-    shape.pad_left = SamePadding(
-        out[2], shape.stride_w, (filter[2] - 1) * shape.dilation_w + 1, in[2]);
+    shape.pad_top = SamePadding(out[1], shape.stride_h,
+                                (filter[1] - 1) * shape.dilation_h + 1, in[1]);
+    shape.pad_left = SamePadding(out[2], shape.stride_w,
+                                 (filter[2] - 1) * shape.dilation_w + 1, in[2]);
   }
   LATHE_ASSIGN(const kernels::Activation activation, ActivationOf(options));
 
   const kernels::ConvPlan plan =
       kernels::PlanConv(lowering.options().isa, shape, node.snake != nullptr,
                         lowering.options().threads);
-  LATHE_ASSIGN(
-      Packed packed,
-      lowering.Pack(
-          w,
-          fmt::format("conv-{}-{}-g{}", plan.gemm->name, Name(plan.variant),
-                      shape.groups),
-          kernels::PackedConvFloats(plan),
-          [&](const float* from, float* to) {
-            kernels::PackConv(plan, from, to);
-          }));
+  LATHE_ASSIGN(Packed packed,
+               lowering.Pack(w,
+                             fmt::format("conv-{}-{}-g{}", plan.gemm->name,
+                                         Name(plan.variant), shape.groups),
+                             kernels::PackedConvFloats(plan),
+                             [&](const float* from, float* to) {
+                               kernels::PackConv(plan, from, to);
+                             }));
 
   Step step;
   step.name = node.snake ? "snake+CONV_2D" : "CONV_2D";

@@ -249,8 +249,7 @@ To Convert(From value) {
                        std::is_integral_v<To>) {
     if (std::isnan(value)) return std::numeric_limits<To>::max();
     // The first value above the range is exact in every float type.
-    const From above =
-        std::ldexp(From(1), std::numeric_limits<To>::digits);
+    const From above = std::ldexp(From(1), std::numeric_limits<To>::digits);
     if (value >= above) return std::numeric_limits<To>::max();
     if (value <= From(std::numeric_limits<To>::min())) {
       return std::numeric_limits<To>::min();

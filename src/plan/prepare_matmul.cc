@@ -122,9 +122,9 @@ Status PrepareBatchMatmul(Lowering& lowering, const Node& node) {
   step.flops = 2 * gemm.batches * gemm.m * gemm.n * gemm.k;
   step.inputs = {a, b};
   step.outputs = {y};
-  step.scratch_bytes = sizeof(float) * kernels::BatchGemmScratchFloats(
-                                           kernel, gemm,
-                                           lowering.options().threads);
+  step.scratch_bytes =
+      sizeof(float) *
+      kernels::BatchGemmScratchFloats(kernel, gemm, lowering.options().threads);
   step.run = [=, &kernel](const StepContext& context) mutable -> Status {
     gemm.a = context.As<float>(a);
     gemm.b = context.As<float>(b);

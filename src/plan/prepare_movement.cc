@@ -36,8 +36,8 @@ void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
   }
   step.outputs = {y};
   const size_t bytes = lowering.plan().tensors[y].bytes;
-  step.run = [=, copies = std::move(copies)](
-                 const StepContext& context) -> Status {
+  step.run = [=, copies =
+                     std::move(copies)](const StepContext& context) -> Status {
     if (fill) std::memset(context.tensors[y], 0, bytes);
     for (const Copy& copy : copies) {
       kernels::RunCopy(copy.loops, context.tensors[copy.from],
@@ -76,9 +76,9 @@ void TakePart(Lowering& lowering, const Node& node, int32_t x, int32_t y,
       simple.rank == 0 || (simple.rank == 1 && simple.from_stride[0] == 1);
   // Kernels want floats aligned to 4 bytes only, so any element may start one.
   if (run && lowering.Elements(y) > 0) {
-    lowering.Alias(y, x,
-                   static_cast<uint64_t>(loops.from_first) *
-                       ElementBytes(lowering, x));
+    lowering.Alias(
+        y, x,
+        static_cast<uint64_t>(loops.from_first) * ElementBytes(lowering, x));
     return;
   }
   AddCopies(lowering, node, {{loops, x}}, y);
@@ -114,8 +114,7 @@ Status PrepareSlice(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
   LATHE_ASSIGN(const std::vector<int64_t> begin, lowering.Ints(node.inputs[1]));
   const graph::Shape& out = lowering.ShapeOf(y);
-  TakePart(lowering, node, x, y, begin,
-           std::vector<int64_t>(begin.size(), 1),
+  TakePart(lowering, node, x, y, begin, std::vector<int64_t>(begin.size(), 1),
            std::vector<int64_t>(out.begin(), out.end()));
   return {};
 }
@@ -163,10 +162,8 @@ Status PrepareStridedSlice(Lowering& lowering, const Node& node) {
       ++dim;
       continue;
     }
-    const int64_t raw_end =
-        options.Bool("offset") ? begin[i] + end[i] : end[i];
-    const int64_t e =
-        bit("end_mask", i) ? (forward ? n : -1) : place(raw_end);
+    const int64_t raw_end = options.Bool("offset") ? begin[i] + end[i] : end[i];
+    const int64_t e = bit("end_mask", i) ? (forward ? n : -1) : place(raw_end);
     first[dim] = b;
     step[dim] = stride[i];
     const int64_t span = forward ? e - b : b - e;
@@ -195,8 +192,7 @@ void Join(Lowering& lowering, const Node& node, size_t axis, bool new_axis) {
   size_t at = 0;
   for (const int32_t x : node.inputs) {
     const size_t width =
-        (new_axis ? 1 : static_cast<size_t>(lowering.ShapeOf(x)[axis])) *
-        inner;
+        (new_axis ? 1 : static_cast<size_t>(lowering.ShapeOf(x)[axis])) * inner;
     CopyLoops loops;
     loops.Add(outer, static_cast<ptrdiff_t>(width),
               static_cast<ptrdiff_t>(row));
@@ -345,8 +341,8 @@ Status PrepareGather(Lowering& lowering, const Node& node) {
                      : context.As<int32_t>(indices)[i];
     }
     const size_t done =
-        kernels::RunGather(outer, rows, row, {list, count},
-                           context.tensors[x], context.tensors[y]);
+        kernels::RunGather(outer, rows, row, {list, count}, context.tensors[x],
+                           context.tensors[y]);
     if (done == count) return {};
     return Invalid("index {} is {}, allowed 0 to {}", done, list[done],
                    rows == 0 ? 0 : rows - 1);

@@ -50,8 +50,7 @@ RowWeights WeightsOf(const Lowering& lowering, int32_t tensor,
       rest /= static_cast<size_t>(x[i]);
       const size_t from_right = x.size() - i;
       if (from_right > shape.size()) continue;
-      const size_t dim =
-          static_cast<size_t>(shape[shape.size() - from_right]);
+      const size_t dim = static_cast<size_t>(shape[shape.size() - from_right]);
       if (dim != 1) at += index * run;
       run *= dim;
     }
@@ -60,8 +59,8 @@ RowWeights WeightsOf(const Lowering& lowering, int32_t tensor,
   return weights;
 }
 
-const float* RowOfWeights(const StepContext& context,
-                          const RowWeights& weights, size_t row, size_t n) {
+const float* RowOfWeights(const StepContext& context, const RowWeights& weights,
+                          size_t row, size_t n) {
   if (weights.tensor < 0) return nullptr;
   const float* all = context.As<float>(weights.tensor);
   return weights.row_of.empty() ? all : all + weights.row_of[row] * n;
@@ -107,8 +106,7 @@ Status PrepareLayerNorm(Lowering& lowering, const Node& node) {
   step.inputs = {x};
   step.outputs = {y};
   step.may_overwrite = x;
-  step.run = [=, &kernels,
-              gamma = WeightsOf(lowering, node.inputs[1], shape),
+  step.run = [=, &kernels, gamma = WeightsOf(lowering, node.inputs[1], shape),
               beta = WeightsOf(lowering, node.inputs[2], shape)](
                  const StepContext& context) -> Status {
     ForRows(*context.pool, rows, n, [&](size_t i) {
@@ -270,7 +268,8 @@ Status PrepareAttention(Lowering& lowering, const Node& node) {
     kernels::AttentionShape::Bias facts;
     facts.column = !s.empty() && s.back() != 1 ? 1 : 0;
     facts.row = s.size() >= 2 && s[s.size() - 2] != 1
-                    ? static_cast<size_t>(s.back()) : 0;
+                    ? static_cast<size_t>(s.back())
+                    : 0;
     facts.offsets = offsets(s);
     shape.biases.push_back(std::move(facts));
   }

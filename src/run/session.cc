@@ -39,7 +39,8 @@ Status Session::Run(ThreadPool& pool, StopToken stop,
     if (Stopped(stop)) return Fail(ErrorCode::kInterrupted, "interrupted");
     const plan::Step& step = plan_.steps[i];
     context.scratch = arena_.data() + step.scratch_offset;
-    const Clock::time_point start = on_step ? Clock::now() : Clock::time_point();
+    const Clock::time_point start =
+        on_step ? Clock::now() : Clock::time_point();
     if (Status status = step.run(context); !status) {
       return Fail(status.error().code, "step {} {}: {}", i, step.name,
                   status.error().message);
