@@ -3,7 +3,8 @@
   python evaluate.py --truth                      the analyser on ground truth
   python evaluate.py --model ../models/nano --codec   through the autoencoder
   python evaluate.py --model ../models/nano       sounds of the PyTorch sampler
-  python evaluate.py --model ../models/nano --program ../build/release/lathe
+  python evaluate.py --model ../build/release/models/nano \\
+                     --program ../build/release/lathe      of the C++ program
   python evaluate.py --folder DIR                 sounds 000.wav, 001.wav, ...
 
 Prompts and seeds are not those of training. Prints a table; --json writes it.
@@ -87,8 +88,10 @@ def program(items, args) -> Iterator[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         for i, (spec, text) in enumerate(items):
             wav = pathlib.Path(folder) / f"{i:03}.wav"
+            # The program refuses more than the model's length.
+            seconds = min(spec.seconds, sounds.CLIP / sounds.RATE)
             command = [str(args.program), "generate", text, "-o", str(wav),
-                       "--seed", str(SEED + i), "--seconds", str(spec.seconds),
+                       "--seed", str(SEED + i), "--seconds", f"{seconds:.5f}",
                        "--model", str(args.model), "-q"]
             if args.steps:
                 command += ["--steps", str(args.steps)]
