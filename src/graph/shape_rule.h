@@ -68,11 +68,12 @@ struct RuleRow {
   size_t required, most;
   int outputs;  // -1: any number.
   Status (*rule)(RuleCall&);
+  std::string_view custom = {};  // The name, for OpCode::kCustom.
 };
 inline constexpr size_t kAnyNumber = SIZE_MAX;
 
 // Null for an operator without a rule.
-const RuleRow* RuleOf(OpCode code);
+const RuleRow* RuleOf(const Op& op);
 
 // One table per file of rules.
 std::span<const RuleRow> ElementwiseRules();

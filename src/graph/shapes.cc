@@ -23,6 +23,7 @@ const std::vector<const RuleRow*>& RowsByCode() {
           MovementRules(), IndexingRules(), FillingRules(), ImageRules(),
           RecurrentRules(), ControlRules()}) {
       for (const RuleRow& row : table) {
+        if (row.code == OpCode::kCustom) continue;
         by_code[static_cast<size_t>(row.code)] = &row;
       }
     }
@@ -63,8 +64,8 @@ std::optional<std::vector<int64_t>> StoredValues(const Graph& graph,
 
 }  // namespace
 
-const RuleRow* RuleOf(OpCode code) {
-  return RowsByCode()[static_cast<size_t>(code)];
+const RuleRow* RuleOf(const Op& op) {
+  return RowsByCode()[static_cast<size_t>(op.code)];
 }
 
 Status RuleCall::Give(size_t output, Type type, const Dims& dims) {
@@ -188,7 +189,7 @@ Result<std::vector<KnownTensor>> InferOpAt(
     return Unsupported("subgraphs call each other too often");
   }
   --walk.operators_left;
-  const RuleRow* row = RuleOf(op.code);
+  const RuleRow* row = RuleOf(op);
   if (row == nullptr) {
     return Unsupported("{} has no shape rule",
                        op.code == OpCode::kCustom

@@ -70,7 +70,7 @@ std::string PlaceOf(size_t subgraph, const char* kind, size_t index,
 // Counts of operands, and which may be left out.
 void VerifyOperandCounts(const Op& op, Problems& problems) {
   if (op.code == OpCode::kCustom) return;
-  const RuleRow* rule = RuleOf(op.code);
+  const RuleRow* rule = RuleOf(op);
   if (rule == nullptr) {
     for (size_t i = 0; i < op.inputs.size(); ++i) {
       if (op.inputs[i] == kNoTensor) problems.Add("input {} is left out", i);

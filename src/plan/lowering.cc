@@ -122,6 +122,32 @@ Result<Packed> Lowering::Pack(
   });
 }
 
+Result<Packed> Lowering::PackBytes(
+    const std::string& key, uint64_t bytes,
+    const std::function<void(std::span<std::byte>)>& pack) {
+  return cache_.Get(key, bytes, pack);
+}
+
+const graph::Quantization* Lowering::QuantizationOf(int32_t tensor) const {
+  if (tensor < 0) return nullptr;
+  const auto& quantization = subgraph_.tensors[tensor].quantization;
+  return quantization ? &*quantization : nullptr;
+}
+
+Result<Lowering::Affine> Lowering::AffineOf(int32_t tensor) const {
+  const graph::Quantization* q = QuantizationOf(tensor);
+  if (q == nullptr || q->scale.size() != 1) {
+    return Invalid("tensor {} \"{}\" {}: {} scales, expected 1", tensor,
+                   NameOf(tensor), Name(TypeOf(tensor)),
+                   q == nullptr ? 0 : q->scale.size());
+  }
+  Affine affine;
+  affine.scale = q->scale[0];
+  affine.zero_point =
+      q->zero_point.empty() ? 0 : static_cast<int32_t>(q->zero_point[0]);
+  return affine;
+}
+
 void Lowering::Add(Step step) {
   for (const int32_t output : step.outputs) {
     PlanTensor& tensor = plan_.tensors[output];

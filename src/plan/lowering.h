@@ -13,6 +13,7 @@
 #include "src/graph/graph.h"
 #include "src/graph/shapes.h"
 #include "src/plan/node.h"
+#include "src/plan/op_table.h"
 #include "src/plan/packed_cache.h"
 #include "src/plan/plan.h"
 
@@ -42,6 +43,28 @@ class Lowering {
   Result<Packed> Pack(int32_t tensor, std::string_view layout, size_t floats,
                       const std::function<void(const float*, float*)>& pack);
 
+  // A packing of any constants into `bytes` bytes, under a key that says what
+  // it is made of (operators with the same key share it); the reader of the
+  // pages gives them back itself where they lie in options().mapping.
+  Result<Packed> PackBytes(
+      const std::string& key, uint64_t bytes,
+      const std::function<void(std::span<std::byte>)>& pack);
+
+  // How the tensor's integers stand for reals; null when it is not quantized.
+  const graph::Quantization* QuantizationOf(int32_t tensor) const;
+  // Of a tensor with one scale. Errors: kInvalidInput when it has none.
+  struct Affine {
+    float scale = 1;
+    int32_t zero_point = 0;
+  };
+  Result<Affine> AffineOf(int32_t tensor) const;
+
+  // The graph's own record: buffer index, sparsity, is_variable.
+  const graph::Tensor& TensorOf(int32_t tensor) const {
+    return subgraph_.tensors[tensor];
+  }
+  const graph::Graph& graph() const { return graph_; }
+
   // Appends a step. The inputs and outputs are tensors it touches.
   void Add(Step step);
   // Says that `output` is `input`'s memory from byte `offset` on.
@@ -62,27 +85,6 @@ class Lowering {
   PackedCache& cache_;
   Plan plan_;
 };
-
-// Makes the steps of one node, or aliases.
-using Prepare = Status (*)(Lowering& lowering, const Node& node);
-
-// What an operator's kernels take.
-enum class Takes : uint8_t {
-  kFloat,  // float32 values (indices and sizes aside).
-  kMoves,  // Any type of fixed size: values are not looked at.
-  kFolds,  // Only values that are known when the plan is made.
-  kOwn,    // The preparer says.
-};
-
-struct OpRow {
-  graph::OpCode code;
-  Prepare prepare;
-  Takes takes;
-};
-std::span<const OpRow> OpTable();
-const OpRow* RowOf(graph::OpCode code);
-
-Prepare PreparerOf(graph::RegionKind kind);
 
 #define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);
 LATHE_PREPARE(PrepareConv2d)
@@ -106,7 +108,6 @@ LATHE_PREPARE(PreparePad)
 LATHE_PREPARE(PrepareBroadcastTo)
 LATHE_PREPARE(PrepareTile)
 LATHE_PREPARE(PrepareGather)
-LATHE_PREPARE(PrepareFolded)
 LATHE_PREPARE(PrepareSnake)
 LATHE_PREPARE(PrepareLayerNorm)
 LATHE_PREPARE(PrepareRmsNorm)

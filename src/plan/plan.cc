@@ -1,5 +1,7 @@
 #include "src/plan/plan.h"
 
+#include <algorithm>
+
 #include "src/plan/lowering.h"
 #include "src/plan/node.h"
 
@@ -31,7 +33,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
         problems += fmt::format("\n  operator {}: {}", node.last_op, why);
         continue;
       }
-      prepare = RowOf(node.op->code)->prepare;
+      prepare = RowFor({graph, source, *node.op})->prepare;
     }
     if (Status status = prepare(lowering, node); !status) {
       code = status.error().code;
@@ -50,50 +52,24 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
 std::string WhyUnsupported(const graph::Graph& graph,
                            const graph::Subgraph& subgraph,
                            const graph::Op& op) {
-  const OpRow* row = RowOf(op.code);
-  if (row == nullptr) {
-    return fmt::format("no kernel for {}",
-                       op.code == graph::OpCode::kCustom
-                           ? "custom operator " + op.custom_name
-                           : std::string(Name(op.code)));
-  }
-  const auto type_of = [&](int32_t tensor) {
-    return subgraph.tensors[tensor].type;
-  };
-  const auto refuse = [&](graph::Type type) {
-    return fmt::format("no kernel for {} with {}", Name(op.code), Name(type));
-  };
-  if (op.outputs.empty()) return fmt::format("{} has no output", Name(op.code));
-  const graph::Type out = type_of(op.outputs[0]);
-  switch (row->takes) {
-    case Takes::kFloat:
-      if (out != graph::Type::kFloat32) {
-        // Integers that fold away (sizes, shapes) need no kernel.
-        const bool integer = out == graph::Type::kInt32 ||
-                             out == graph::Type::kInt64 ||
-                             out == graph::Type::kBool;
-        return integer ? "" : refuse(out);
-      }
-      for (size_t i = 0; i < op.inputs.size(); ++i) {
-        const int32_t input = op.inputs[i];
-        if (input < 0) continue;
-        const graph::Type type = type_of(input);
-        const bool weight =
-            type == graph::Type::kInt8 || type == graph::Type::kUint8 ||
-            type == graph::Type::kInt4 || type == graph::Type::kInt16 ||
-            type == graph::Type::kFloat16;
-        if (weight) return refuse(type);
-      }
-      return "";
-    case Takes::kMoves: {
-      const size_t bits = graph::BitsPerElement(out);
-      return bits >= 8 ? "" : refuse(out);
+  if (RowFor({graph, subgraph, op}) != nullptr) return {};
+  const std::string name = op.code == graph::OpCode::kCustom
+                               ? "custom operator " + op.custom_name
+                               : std::string(Name(op.code));
+  const bool known = std::ranges::any_of(OpTable(), [&](const OpRow& row) {
+    return row.code == op.code && row.custom == op.custom_name;
+  });
+  if (!known) return fmt::format("no kernel for {}", name);
+  const auto types = [&](const std::vector<int32_t>& tensors) {
+    std::string names;
+    for (const int32_t tensor : tensors) {
+      names += names.empty() ? "" : ", ";
+      names += tensor < 0 ? "-" : Name(subgraph.tensors[tensor].type);
     }
-    case Takes::kFolds:
-    case Takes::kOwn:
-      return "";
-  }
-  return "";
+    return names;
+  };
+  return fmt::format("no kernel for {} from ({}) to ({})", name,
+                     types(op.inputs), types(op.outputs));
 }
 
 }  // namespace lathe::plan

@@ -27,6 +27,18 @@ Status NeedFloat(const Lowering& lowering, const Node& node) {
   return {};
 }
 
+bool FloatOperands(const OpTypes& types) {
+  for (size_t i = 0; i < types.op.inputs.size(); ++i) {
+    if (!types.Has(i)) continue;
+    const graph::Type type = types.In(i).type;
+    if (type != graph::Type::kFloat32 && type != graph::Type::kInt32 &&
+        type != graph::Type::kInt64) {
+      return false;
+    }
+  }
+  return true;
+}
+
 size_t AxisOf(int64_t axis, size_t rank) {
   return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank)
                                       : axis);

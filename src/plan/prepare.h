@@ -17,6 +17,9 @@ Result<kernels::Activation> ActivationOf(const graph::Options& options);
 // Refuses a node whose first input or output is not float32.
 Status NeedFloat(const Lowering& lowering, const Node& node);
 
+// For rows: every operand that is there is float32, sizes and axes aside.
+bool FloatOperands(const OpTypes& types);
+
 // A possibly negative axis as an index below `rank`.
 size_t AxisOf(int64_t axis, size_t rank);
 

@@ -10,6 +10,8 @@
 namespace lathe::plan {
 namespace {
 
+using graph::OpCode;
+
 // The format's SAME: total = max(0, (out - 1) stride + extent - in), the odd
 // one behind.
 size_t SamePadding(int64_t out, int64_t stride, int64_t extent, int64_t in) {
@@ -169,5 +171,18 @@ Status PrepareTransposeConv(Lowering& lowering, const Node& node) {
   lowering.Add(std::move(step));
   return {};
 }
+
+namespace {
+
+constexpr OpRow kRows[] = {
+    {OpCode::kConv2d, PrepareConv2d, kFloat32, -1, FloatOperands,
+     "all operands float32"},
+    {OpCode::kTransposeConv, PrepareTransposeConv, kFloat32, -1, FloatOperands,
+     "all operands float32"},
+};
+
+}  // namespace
+
+std::span<const OpRow> ConvRows() { return kRows; }
 
 }  // namespace lathe::plan

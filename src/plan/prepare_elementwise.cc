@@ -321,4 +321,50 @@ Status PrepareCast(Lowering& lowering, const Node& node) {
   return {};
 }
 
+namespace {
+
+constexpr OpRow kRows[] = {
+    {OpCode::kAbs, PrepareUnary, kFloat32},
+    {OpCode::kNeg, PrepareUnary, kFloat32},
+    {OpCode::kSqrt, PrepareUnary, kFloat32},
+    {OpCode::kRsqrt, PrepareUnary, kFloat32},
+    {OpCode::kSquare, PrepareUnary, kFloat32},
+    {OpCode::kExp, PrepareUnary, kFloat32},
+    {OpCode::kLog, PrepareUnary, kFloat32},
+    {OpCode::kSin, PrepareUnary, kFloat32},
+    {OpCode::kCos, PrepareUnary, kFloat32},
+    {OpCode::kTanh, PrepareUnary, kFloat32},
+    {OpCode::kLogistic, PrepareUnary, kFloat32},
+    {OpCode::kRelu, PrepareUnary, kFloat32},
+    {OpCode::kRelu6, PrepareUnary, kFloat32},
+    {OpCode::kReluN1To1, PrepareUnary, kFloat32},
+    {OpCode::kRelu0To1, PrepareUnary, kFloat32},
+    {OpCode::kElu, PrepareUnary, kFloat32},
+    {OpCode::kHardSwish, PrepareUnary, kFloat32},
+    {OpCode::kLeakyRelu, PrepareUnary, kFloat32},
+    {OpCode::kGelu, PrepareUnary, kFloat32},
+    {OpCode::kFloor, PrepareUnary, kFloat32},
+    {OpCode::kCeil, PrepareUnary, kFloat32},
+    {OpCode::kRound, PrepareUnary, kFloat32},
+    {OpCode::kSign, PrepareUnary, kFloat32},
+    {OpCode::kAdd, PrepareBinary, kFloat32},
+    {OpCode::kSub, PrepareBinary, kFloat32},
+    {OpCode::kMul, PrepareBinary, kFloat32},
+    {OpCode::kDiv, PrepareBinary, kFloat32},
+    {OpCode::kMaximum, PrepareBinary, kFloat32},
+    {OpCode::kMinimum, PrepareBinary, kFloat32},
+    {OpCode::kSquaredDifference, PrepareBinary, kFloat32},
+    {OpCode::kSoftmax, PrepareSoftmax, kFloat32},
+    {OpCode::kSum, PrepareReduce, kFloat32},
+    {OpCode::kMean, PrepareReduce, kFloat32},
+    {OpCode::kReduceProd, PrepareReduce, kFloat32},
+    {OpCode::kReduceMax, PrepareReduce, kFloat32},
+    {OpCode::kReduceMin, PrepareReduce, kFloat32},
+    {OpCode::kCast, PrepareCast, kMovable},
+};
+
+}  // namespace
+
+std::span<const OpRow> ElementwiseRows() { return kRows; }
+
 }  // namespace lathe::plan

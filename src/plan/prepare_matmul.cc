@@ -140,4 +140,19 @@ Status PrepareBatchMatmul(Lowering& lowering, const Node& node) {
   return {};
 }
 
+namespace {
+
+using graph::OpCode;
+
+constexpr OpRow kRows[] = {
+    {OpCode::kFullyConnected, PrepareFullyConnected, kFloat32, -1,
+     FloatOperands, "all operands float32"},
+    {OpCode::kBatchMatmul, PrepareBatchMatmul, kFloat32, -1, FloatOperands,
+     "all operands float32"},
+};
+
+}  // namespace
+
+std::span<const OpRow> MatmulRows() { return kRows; }
+
 }  // namespace lathe::plan

@@ -13,6 +13,7 @@
 namespace lathe::plan {
 namespace {
 
+using graph::OpCode;
 using kernels::CopyLoops;
 
 struct Copy {
@@ -24,9 +25,10 @@ size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
   return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
 }
 
-// One step that runs the copies into `y`; `fill` zeroes it first.
+// One step that runs the copies into `y`; `fill`, one element, is written
+// everywhere first.
 void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
-               int32_t y, bool fill = false) {
+               int32_t y, const std::vector<std::byte>& fill = {}) {
   Step step;
   step.name = Name(node.op->code);
   for (Copy& copy : copies) {
@@ -38,7 +40,14 @@ void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
   const size_t bytes = lowering.plan().tensors[y].bytes;
   step.run = [=, copies =
                      std::move(copies)](const StepContext& context) -> Status {
-    if (fill) std::memset(context.tensors[y], 0, bytes);
+    std::byte* to = context.tensors[y];
+    if (fill.size() == 1) {
+      std::memset(to, static_cast<int>(fill[0]), bytes);
+    } else if (!fill.empty()) {
+      for (size_t at = 0; at + fill.size() <= bytes; at += fill.size()) {
+        std::memcpy(to + at, fill.data(), fill.size());
+      }
+    }
     for (const Copy& copy : copies) {
       kernels::RunCopy(copy.loops, context.tensors[copy.from],
                        context.tensors[y], *context.pool);
@@ -263,7 +272,14 @@ Status PreparePad(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i], to[i]);
     loops.to_first += static_cast<ptrdiff_t>(pads[2 * i]) * to[i];
   }
-  AddCopies(lowering, node, {{loops, x}}, y, /*fill=*/true);
+  // Zero, which quantized integers write as the zero point.
+  std::vector<std::byte> zero(ElementBytes(lowering, y));
+  const graph::Quantization* q = lowering.QuantizationOf(y);
+  if (q != nullptr && q->zero_point.size() == 1) {
+    std::memcpy(zero.data(), &q->zero_point[0],
+                std::min(zero.size(), sizeof(int64_t)));
+  }
+  AddCopies(lowering, node, {{loops, x}}, y, zero);
   return {};
 }
 
@@ -350,5 +366,46 @@ Status PrepareGather(Lowering& lowering, const Node& node) {
   lowering.Add(std::move(step));
   return {};
 }
+
+namespace {
+
+// SHAPE and RANK: known when the plan is made, so there is never a step.
+Status PrepareFolded(Lowering&, const Node&) {
+  return Unsupported("its value is not known before the model runs");
+}
+
+bool TableAsOutput(const OpTypes& types) {
+  return types.Has(1) && types.In(1).type == types.Out(0).type;
+}
+
+}  // namespace
+
+namespace {
+
+constexpr OpRow kRows[] = {
+    {OpCode::kReshape, PrepareReshape, kMovable},
+    {OpCode::kExpandDims, PrepareReshape, kMovable},
+    {OpCode::kSqueeze, PrepareReshape, kMovable},
+    {OpCode::kTranspose, PrepareTranspose, kMovable},
+    {OpCode::kSlice, PrepareSlice, kMovable},
+    {OpCode::kStridedSlice, PrepareStridedSlice, kMovable},
+    {OpCode::kConcatenation, PrepareConcatenation, kMovable},
+    {OpCode::kPack, PreparePack, kMovable},
+    {OpCode::kSplit, PrepareSplit, kMovable},
+    {OpCode::kSplitV, PrepareSplit, kMovable},
+    {OpCode::kUnpack, PrepareUnpack, kMovable},
+    {OpCode::kPad, PreparePad, kMovable},
+    {OpCode::kBroadcastTo, PrepareBroadcastTo, kMovable},
+    {OpCode::kTile, PrepareTile, kMovable},
+    {OpCode::kGather, PrepareGather, kMovable},
+    {OpCode::kEmbeddingLookup, PrepareGather, kMovable, -1, TableAsOutput,
+     "table and output of one type"},
+    {OpCode::kShape, PrepareFolded, kMovable},
+    {OpCode::kRank, PrepareFolded, kMovable},
+};
+
+}  // namespace
+
+std::span<const OpRow> MovementRows() { return kRows; }
 
 }  // namespace lathe::plan
