@@ -226,8 +226,10 @@ Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
 }
 
 Status Session::Run() {
-  return state_->session.Run(state_->threads.state()->pool,
-                             state_->options.stop, state_->options.on_step);
+  return Guarded([&] {
+    return state_->session.Run(state_->threads.state()->pool,
+                               state_->options.stop, state_->options.on_step);
+  });
 }
 
 }  // namespace lathe

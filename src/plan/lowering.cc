@@ -206,8 +206,11 @@ std::vector<Life> RootLives(const Plan& plan) {
 // Lets outputs take the memory of an input that dies with the step.
 void Lowering::ReuseMemory() {
   std::vector<Life> lives = RootLives(plan_);
+  // Inputs keep their contents between runs, outputs behind the last step.
   std::vector<bool> pinned(plan_.tensors.size());
-  for (const int32_t t : plan_.inputs) pinned[plan_.tensors[t].root] = true;
+  for (const auto* list : {&plan_.inputs, &plan_.outputs}) {
+    for (const int32_t t : *list) pinned[plan_.tensors[t].root] = true;
+  }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const Step& step = plan_.steps[i];
     if (step.may_overwrite < 0 || step.outputs.size() != 1) continue;
@@ -216,12 +219,12 @@ void Lowering::ReuseMemory() {
     PlanTensor& to = plan_.tensors[output];
     if (from.home != Home::kArena || to.home != Home::kArena) continue;
     const int32_t root = from.root;
-    const bool shared = std::ranges::any_of(step.inputs, [&](int32_t t) {
-      return t >= 0 && t != step.may_overwrite &&
-             plan_.tensors[t].home == Home::kArena &&
+    // Listed twice, it is read in two ways, such as x and residual.
+    const auto readers = std::ranges::count_if(step.inputs, [&](int32_t t) {
+      return t >= 0 && plan_.tensors[t].home == Home::kArena &&
              plan_.tensors[t].root == root;
     });
-    if (pinned[root] || shared || lives[root].last != i ||
+    if (pinned[root] || readers != 1 || lives[root].last != i ||
         from.root_offset != 0 || from.bytes != to.bytes ||
         plan_.tensors[root].bytes != to.bytes || to.root != output) {
       continue;
@@ -233,6 +236,7 @@ void Lowering::ReuseMemory() {
     }
     lives[root].Touch(lives[output].last);
     lives[output] = Life();
+    if (pinned[output]) pinned[root] = true;
   }
 }
 
@@ -271,6 +275,10 @@ Status Lowering::PlaceTensors() {
       static_cast<size_t>(std::ranges::max_element(live) - live.begin());
   plan_.arena_bytes = arena.bytes;
   if (arena.bytes > options_.memory_limit_bytes) {
+    if (plan_.steps.empty()) {  // Inputs alone.
+      return Invalid("the inputs need {} bytes, memory limit {}", arena.bytes,
+                     options_.memory_limit_bytes);
+    }
     const Step& step = plan_.steps[plan_.peak_step];
     return Invalid(
         "the arena needs {} bytes, memory limit {}; most are alive in step {} "

@@ -8,6 +8,56 @@ namespace {
 
 using graph::OpCode;
 
+bool IsOneOr(int32_t dim, int32_t wanted) { return dim == 1 || dim == wanted; }
+
+// Whether the last two axes of `s` broadcast to [rows, columns] and those in
+// front to y's.
+bool FitsMatrix(const graph::Shape& s, const graph::Shape& y, int32_t rows,
+                int32_t columns) {
+  for (size_t i = 1; i <= s.size(); ++i) {
+    const int32_t dim = s[s.size() - i];
+    const int32_t front = i <= y.size() ? y[y.size() - i] : 1;
+    const int32_t wanted = i == 1 ? columns : i == 2 ? rows : front;
+    if (!IsOneOr(dim, wanted)) return false;
+  }
+  return true;
+}
+
+// Passes mark regions for the shapes that are stored. Another shape of an input
+// can make the same operators broadcast, which their fused kernels do not: then
+// the operators run one by one.
+bool StillFits(const graph::Region& region,
+               const std::vector<graph::KnownTensor>& known) {
+  const auto shape = [&](size_t input) -> const graph::Shape& {
+    return known[region.inputs[input]].shape;
+  };
+  const graph::Shape& y = known[region.outputs[0]].shape;
+  switch (region.kind) {
+    case graph::RegionKind::kGatedSilu:
+      return shape(0) == y && shape(1) == y;
+    case graph::RegionKind::kAttention:
+      break;
+    default:
+      return shape(0) == y;
+  }
+  const graph::Shape &q = shape(0), &k = shape(1), &v = shape(2);
+  const size_t rank = y.size();
+  if (rank < 2 || q.size() < 2 || k.size() < 2 || v.size() < 2) return false;
+  const int32_t n_q = q[q.size() - 2], d = q[q.size() - 1];
+  const int32_t n_k = v[v.size() - 2], d_v = v[v.size() - 1];
+  const size_t k_rows = region.transposed_k ? 1 : 2;
+  if (y[rank - 2] != n_q || y[rank - 1] != d_v || k[k.size() - k_rows] != n_k ||
+      k[k.size() - (3 - k_rows)] != d || !FitsMatrix(q, y, n_q, d) ||
+      !FitsMatrix(k, y, k[k.size() - 2], k[k.size() - 1]) ||
+      !FitsMatrix(v, y, n_k, d_v)) {
+    return false;
+  }
+  for (size_t i = 3; i < region.inputs.size(); ++i) {
+    if (!FitsMatrix(shape(i), y, n_q, n_k)) return false;
+  }
+  return true;
+}
+
 class Fuser {
  public:
   Fuser(const graph::Graph& graph, const graph::Subgraph& subgraph,
@@ -31,6 +81,7 @@ class Fuser {
   void Collect() {
     std::vector<bool> in_region(subgraph_.ops.size());
     for (const graph::Region& region : subgraph_.regions) {
+      if (!StillFits(region, known_)) continue;
       Node node;
       node.region = &region;
       node.inputs = region.inputs;

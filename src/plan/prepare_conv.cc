@@ -78,9 +78,14 @@ Status PrepareConv2d(Lowering& lowering, const Node& node) {
   step.flops = 2 * shape.batch * shape.out_h * shape.out_w * shape.out_c *
                shape.kernel_h * shape.kernel_w * (shape.in_c / shape.groups);
   step.inputs = {x};
+  if (bias >= 0) step.inputs.push_back(bias);
   if (node.residual >= 0) {
     step.inputs.push_back(node.residual);
-    step.may_overwrite = node.residual;
+    const size_t sum =
+        shape.kernel_h * shape.kernel_w * shape.in_c / shape.groups;
+    if (!kernels::SplitsSum(*plan.gemm, {shape.out_c, 1, sum})) {
+      step.may_overwrite = node.residual;
+    }
   }
   step.outputs = {y};
   step.scratch_bytes = plan.scratch_floats * sizeof(float);
@@ -154,6 +159,7 @@ Status PrepareTransposeConv(Lowering& lowering, const Node& node) {
   step.flops = 2 * shape.batch * shape.in_h * shape.in_w * shape.in_c *
                shape.kernel_h * shape.kernel_w * shape.out_c;
   step.inputs = {x};
+  if (bias >= 0) step.inputs.push_back(bias);
   step.outputs = {y};
   step.scratch_bytes = plan.scratch_floats * sizeof(float);
   step.run = [=](const StepContext& context) -> Status {

@@ -146,7 +146,8 @@ Status PrepareBinary(Lowering& lowering, const Node& node) {
   Step step;
   step.name = Name(node.op->code);
   step.kernel = kernels.name;
-  step.inputs = {a, b};
+  step.inputs = {a};
+  if (b != a) step.inputs.push_back(b);
   step.outputs = {y};
   if (lowering.Elements(a) == lowering.Elements(y)) {
     step.may_overwrite = a;

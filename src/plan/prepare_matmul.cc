@@ -38,9 +38,10 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   step.flops = 2 * m * n * k;
   step.inputs = {x};
   if (!packed) step.inputs.push_back(w);
+  if (bias >= 0) step.inputs.push_back(bias);
   if (residual >= 0) {
     step.inputs.push_back(residual);
-    step.may_overwrite = residual;
+    if (!kernels::SplitsSum(kernel, panels)) step.may_overwrite = residual;
   }
   step.outputs = {y};
   step.scratch_bytes = packed ? 0 : floats * sizeof(float);
