@@ -26,21 +26,24 @@ void AppendInteger(std::vector<std::byte>& bytes, graph::Type type,
 
 Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
                    const std::vector<graph::KnownTensor>& known,
-                   const PlanOptions& options, PackedCache& cache)
+                   const PlanOptions& options, PackedCache& cache,
+                   OpRange range)
     : graph_(graph),
       subgraph_(subgraph),
       known_(known),
       options_(options),
       cache_(cache) {
-  plan_.inputs = subgraph.inputs;
-  plan_.outputs = subgraph.outputs;
+  range.end = std::min(range.end, subgraph.ops.size());
+  plan_.next_op = range.end;
   for (size_t i = 0; i < subgraph.tensors.size(); ++i) {
     const graph::Tensor& source = subgraph.tensors[i];
     PlanTensor tensor;
     tensor.name = source.name;
     tensor.type = known[i].type;
     tensor.shape = known[i].shape;
-    tensor.bytes = graph::ByteCount(tensor.type, tensor.shape);
+    tensor.bytes = tensor.type == graph::Type::kResource
+                       ? kHandleBytes
+                       : graph::ByteCount(tensor.type, tensor.shape);
     tensor.root = static_cast<int32_t>(i);
     if (graph.IsConstant(source)) {
       const graph::Buffer& buffer = graph.BufferOf(source);
@@ -57,12 +60,46 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       tensor.home = Home::kConstant;
       tensor.constant = bytes->data();
       plan_.owned.push_back(std::move(bytes));
+    } else if (source.is_variable) {
+      tensor.home = Home::kOutside;
     }
     plan_.tensors.push_back(std::move(tensor));
   }
-  for (const int32_t input : plan_.inputs) {
-    PlanTensor& tensor = plan_.tensors[input];
-    if (tensor.home == Home::kNone) tensor.home = Home::kArena;
+  const auto place = [&](int32_t t, Home home) {
+    PlanTensor& tensor = plan_.tensors[t];
+    if (tensor.home == Home::kNone) tensor.home = home;
+  };
+  if (range.holds_inputs) plan_.inputs = subgraph.inputs;
+  for (const int32_t input : subgraph.inputs) {
+    const bool grows = TypeOf(input) == graph::Type::kString;
+    place(input, range.holds_inputs && !grows ? Home::kArena : Home::kOutside);
+  }
+  for (size_t i = 0; i < range.first; ++i) {
+    for (const int32_t t : subgraph.ops[i].outputs) place(t, Home::kOutside);
+  }
+  // What is kept: results of these operators that others read later.
+  std::vector<bool> made(subgraph.tensors.size());
+  for (size_t i = range.first; i < range.end; ++i) {
+    for (const int32_t t : subgraph.ops[i].outputs) made[t] = true;
+  }
+  const auto keep = [&](int32_t t) {
+    if (t < 0 || !made[t]) return;
+    made[t] = false;
+    plan_.outputs.push_back(t);
+  };
+  if (options.keep_all) {
+    for (size_t i = range.first; i < range.end; ++i) {
+      for (const int32_t t : subgraph.ops[i].outputs) keep(t);
+    }
+  }
+  for (size_t i = range.end; i < subgraph.ops.size(); ++i) {
+    for (const int32_t t : subgraph.ops[i].inputs) keep(t);
+  }
+  if (range.holds_inputs && range.first == 0 && !options.keep_all &&
+      range.end == subgraph.ops.size()) {
+    plan_.outputs = subgraph.outputs;  // As they stand there.
+  } else {
+    for (const int32_t t : subgraph.outputs) keep(t);
   }
 }
 
@@ -87,6 +124,7 @@ std::span<const std::byte> Lowering::ConstantBytes(int32_t tensor) const {
 
 Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
   if (tensor < 0 || !known_[tensor].values) {
+    waits_ = true;
     return Unsupported(
         "tensor {} \"{}\" gives a size or an axis and is only known when the "
         "model runs",
@@ -158,6 +196,20 @@ void Lowering::Add(Step step) {
 
 void Lowering::Alias(int32_t output, int32_t input, uint64_t offset) {
   const PlanTensor& from = plan_.tensors[input];
+  if (subgraph_.tensors[input].is_variable) {
+    // Its memory changes while the model runs; the output is a snapshot.
+    Step step;
+    step.name = "copy";
+    step.inputs = {input};
+    step.outputs = {output};
+    const size_t bytes = plan_.tensors[output].bytes;
+    step.run = [=](const StepContext& context) -> Status {
+      std::memcpy(context.tensors[output], context.tensors[input] + offset,
+                  bytes);
+      return {};
+    };
+    return Add(std::move(step));
+  }
   PlanTensor& to = plan_.tensors[output];
   to.home = from.home;
   if (from.home == Home::kConstant) {

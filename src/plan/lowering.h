@@ -23,7 +23,7 @@ class Lowering {
  public:
   Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
            const std::vector<graph::KnownTensor>& known,
-           const PlanOptions& options, PackedCache& cache);
+           const PlanOptions& options, PackedCache& cache, OpRange range = {});
 
   const PlanOptions& options() const { return options_; }
   const graph::Shape& ShapeOf(int32_t tensor) const;
@@ -35,8 +35,11 @@ class Lowering {
   bool IsConstant(int32_t tensor) const;
   // Bytes of a constant, not aligned.
   std::span<const std::byte> ConstantBytes(int32_t tensor) const;
-  // Values of a small integer constant.
+  // Values of a small integer tensor. An error, to be passed on, where they are
+  // only known when the model runs: planning then goes on from there, later.
   Result<std::vector<int64_t>> Ints(int32_t tensor) const;
+  // Whether an error of Ints was the reason that a preparer gave up.
+  bool waits() const { return waits_; }
 
   // A packing of the constant `tensor`. `pack` gets the constant's float32
   // values and writes `floats` floats. The source's pages are given back.
@@ -84,6 +87,7 @@ class Lowering {
   const PlanOptions& options_;
   PackedCache& cache_;
   Plan plan_;
+  mutable bool waits_ = false;
 };
 
 #define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);

@@ -61,9 +61,9 @@ bool StillFits(const graph::Region& region,
 class Fuser {
  public:
   Fuser(const graph::Graph& graph, const graph::Subgraph& subgraph,
-        const std::vector<graph::KnownTensor>& known)
+        const std::vector<graph::KnownTensor>& known, size_t first, size_t end)
       : graph_(graph), subgraph_(subgraph), known_(known) {
-    Collect();
+    Collect(first, std::min(end, subgraph.ops.size()));
     for (size_t i = 0; i < nodes_.size(); ++i) TakeInput(i);
     for (size_t i = 0; i < nodes_.size(); ++i) TakeResidual(i);
   }
@@ -78,10 +78,13 @@ class Fuser {
   }
 
  private:
-  void Collect() {
+  void Collect(size_t first, size_t end) {
     std::vector<bool> in_region(subgraph_.ops.size());
     for (const graph::Region& region : subgraph_.regions) {
-      if (!StillFits(region, known_)) continue;
+      if (region.ops.front() < first || region.ops.back() >= end ||
+          !StillFits(region, known_)) {
+        continue;
+      }
       Node node;
       node.region = &region;
       node.inputs = region.inputs;
@@ -92,7 +95,7 @@ class Fuser {
       }
       nodes_.push_back(std::move(node));
     }
-    for (size_t i = 0; i < subgraph_.ops.size(); ++i) {
+    for (size_t i = first; i < end; ++i) {
       if (in_region[i]) continue;
       Node node;
       node.op = &subgraph_.ops[i];
@@ -111,6 +114,11 @@ class Fuser {
       for (const int32_t t : nodes_[i].outputs) maker_[t] = i;
     }
     for (const int32_t t : subgraph_.outputs) ++uses_[t];
+    for (size_t i = end; i < subgraph_.ops.size(); ++i) {
+      for (const int32_t t : subgraph_.ops[i].inputs) {
+        if (t >= 0) ++uses_[t];
+      }
+    }
   }
 
   bool IsOp(const Node& node, OpCode code) const {
@@ -226,8 +234,9 @@ class Fuser {
 
 std::vector<Node> MakeNodes(const graph::Graph& graph,
                             const graph::Subgraph& subgraph,
-                            const std::vector<graph::KnownTensor>& known) {
-  return Fuser(graph, subgraph, known).Finish();
+                            const std::vector<graph::KnownTensor>& known,
+                            size_t first, size_t end) {
+  return Fuser(graph, subgraph, known, first, end).Finish();
 }
 
 }  // namespace lathe::plan

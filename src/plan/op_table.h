@@ -58,10 +58,13 @@ struct OpTypes {
 // (if any) agrees. An operator may have several rows; the first that serves is
 // taken.
 struct OpRow {
+  static constexpr int8_t kOutput = -1;  // Output 0.
+  static constexpr int8_t kNone = -2;    // None: every type serves.
+
   graph::OpCode code;
-  Prepare prepare;
+  Prepare prepare;  // Null: run/ does it between plans.
   TypeMask types;
-  int8_t data = -1;  // The input whose type counts; -1: output 0.
+  int8_t data = kOutput;  // The input whose type counts, or one of the two.
   bool (*also)(const OpTypes&) = nullptr;
   std::string_view note = {};    // What `also` asks for, in words.
   std::string_view custom = {};  // The name, for OpCode::kCustom.
@@ -75,6 +78,7 @@ const OpRow* RowFor(const OpTypes& types);
 Prepare PreparerOf(graph::RegionKind kind);
 
 // One group of rows, at the end of the file that prepares them.
+std::span<const OpRow> ControlRows();
 std::span<const OpRow> ConvRows();
 std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
