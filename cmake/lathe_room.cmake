@@ -14,6 +14,11 @@ function(lathe_flags target)
     target_compile_options(${target} PUBLIC -fsanitize=address,undefined
       -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(LATHE_SANITIZE STREQUAL "fuzzer")
+    target_compile_options(${target} PUBLIC
+      -fsanitize=fuzzer-no-link,address,undefined
+      -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   elseif(LATHE_SANITIZE STREQUAL "thread")
     target_compile_options(${target} PUBLIC -fsanitize=thread)
     target_link_options(${target} PUBLIC -fsanitize=thread)
