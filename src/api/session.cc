@@ -167,7 +167,9 @@ SessionStats Session::stats() const {
 Result<std::span<std::byte>> Session::InputBytes(std::string_view name) {
   LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
   const int32_t tensor = state_->input_tensors[i];
-  if (state_->session.plan().tensors[tensor].home == plan::Home::kConstant) {
+  const plan::PlanTensor& facts = state_->session.plan().tensors[tensor];
+  // An input without elements counts as known.
+  if (facts.home == plan::Home::kConstant && facts.bytes > 0) {
     return Invalid("input \"{}\" is a stored constant and cannot be written",
                    state_->inputs[i].name);
   }
