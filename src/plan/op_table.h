@@ -79,6 +79,7 @@ std::span<const OpRow> ConvRows();
 std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
+std::span<const OpRow> ImageRows();
 
 }  // namespace lathe::plan
 

@@ -16,6 +16,7 @@ std::span<const OpRow> OpTable() {
              MatmulRows(),
              ElementwiseRows(),
              MovementRows(),
+             ImageRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
