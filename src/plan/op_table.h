@@ -80,6 +80,10 @@ std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
 std::span<const OpRow> ImageRows();
+std::span<const OpRow> VolumeRows();
+std::span<const OpRow> FourierRows();
+std::span<const OpRow> WindowRows();
+std::span<const OpRow> CustomRows();
 
 }  // namespace lathe::plan
 

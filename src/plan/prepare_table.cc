@@ -17,6 +17,10 @@ std::span<const OpRow> OpTable() {
              ElementwiseRows(),
              MovementRows(),
              ImageRows(),
+             VolumeRows(),
+             FourierRows(),
+             WindowRows(),
+             CustomRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

@@ -18,6 +18,9 @@ enum class Number : uint8_t {
   kInt16,
   kInt32,
   kInt64,
+  kUint16,
+  kUint32,
+  kUint64,
   kBool,  // One byte, 0 or 1; any other byte reads as true.
 };
 
@@ -52,6 +55,12 @@ decltype(auto) WithNumber(Number number, const F& use) {
       return use(int32_t{});
     case Number::kInt64:
       return use(int64_t{});
+    case Number::kUint16:
+      return use(uint16_t{});
+    case Number::kUint32:
+      return use(uint32_t{});
+    case Number::kUint64:
+      return use(uint64_t{});
     case Number::kBool:
       return use(Truth{});
     case Number::kFloat32:
