@@ -25,8 +25,8 @@ size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
   return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
 }
 
-void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
-               int32_t y, Fill fill) {
+void AddFilledCopies(Lowering& lowering, const Node& node,
+                     std::vector<Copy> copies, int32_t y, Fill fill) {
   Step step;
   step.name = Name(node.op->code);
   const size_t element = ElementBytes(lowering, y);

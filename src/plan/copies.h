@@ -28,7 +28,7 @@ struct Fill {
 size_t ElementBytes(const Lowering& lowering, int32_t tensor);
 
 // One step that fills `y`, then runs the copies into it, in order.
-void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
+void AddFilledCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
                int32_t y, Fill fill = {});
 
 // Row-major.

@@ -20,6 +20,11 @@ Status NeedFloat(const Lowering& lowering, const Node& node);
 // For rows: every operand that is there is float32, sizes and axes aside.
 bool FloatOperands(const OpTypes& types);
 
+// For rows: the first input and the output are of one type. (A file may store
+// any type for an output.)
+bool KeepsType(const OpTypes& types);
+inline constexpr std::string_view kKeepsType = "output of the input's type";
+
 // A possibly negative axis as an index below `rank`.
 size_t AxisOf(int64_t axis, size_t rank);
 

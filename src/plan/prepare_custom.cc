@@ -255,14 +255,16 @@ bool FloatValues(const OpTypes& types) {
   return types.Has(0) && types.In(0).type == Type::kFloat32;
 }
 
+bool FloatOutputs(const OpTypes& types) {
+  for (size_t i = 0; i < types.op.outputs.size(); ++i) {
+    if (types.Out(i).type != Type::kFloat32) return false;
+  }
+  return true;
+}
+
 constexpr OpRow kRows[] = {
-    {OpCode::kCustom,
-     PrepareDetection,
-     Types({Type::kFloat32, Type::kUint8}),
-     0,
-     nullptr,
-     {},
-     graph::kDetectionPostProcess},
+    {OpCode::kCustom, PrepareDetection, Types({Type::kFloat32, Type::kUint8}),
+     0, FloatOutputs, "outputs float32", graph::kDetectionPostProcess},
     {OpCode::kCustom, PrepareTransposeConvBias, kFloat32, -1, FloatImages,
      "all operands float32", graph::kTransposeConvBias},
     {OpCode::kCustom, PrepareMaxPool, kFloat32, -1, FloatValues,

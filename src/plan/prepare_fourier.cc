@@ -1,4 +1,4 @@
-// RFFT2D and operators on complex numbers.
+// RFFT2D and parts of complex numbers.
 
 #include <utility>
 
@@ -81,34 +81,12 @@ Status PrepareComplexPart(Lowering& lowering, const Node& node) {
   kernels::CopyLoops loops;
   loops.Add(lowering.Elements(y), 2, 1);
   loops.from_first = node.op->code == OpCode::kImag ? 1 : 0;
-  AddCopies(lowering, node, {{loops, x}}, y);
+  AddFilledCopies(lowering, node, {{loops, x}}, y);
   return {};
 }
 
-Status PrepareComplexBinary(Lowering& lowering, const Node& node) {
-  const int32_t a = node.inputs[0], b = node.inputs[1], y = node.outputs[0];
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
-  if (activation != kernels::Activation::kNone) {
-    return Invalid("complex numbers have no order to clamp by");
-  }
-  kernels::ComplexBinary kind = kernels::ComplexBinary::kAdd;
-  if (node.op->code == OpCode::kSub) kind = kernels::ComplexBinary::kSub;
-  if (node.op->code == OpCode::kMul) kind = kernels::ComplexBinary::kMul;
-  const kernels::BroadcastLoops loops = kernels::PlanBroadcast(
-      lowering.ShapeOf(a), lowering.ShapeOf(b), lowering.ShapeOf(y));
-  Step step;
-  step.name = Name(node.op->code);
-  step.inputs = {a, b};
-  step.outputs = {y};
-  step.run = [=](const StepContext& context) -> Status {
-    kernels::RunComplexBinary(kind, loops, context.As<float>(a),
-                              context.As<float>(b), context.As<float>(y),
-                              *context.pool);
-    return {};
-  };
-  lowering.Add(std::move(step));
-  return {};
+bool FromFloat(const OpTypes& types) {
+  return types.Has(0) && types.In(0).type == Type::kFloat32;
 }
 
 // The parts are of the complex type's own width.
@@ -118,16 +96,14 @@ bool PartsFit(const OpTypes& types) {
 }
 
 constexpr OpRow kRows[] = {
-    {OpCode::kRfft2d, PrepareRfft2d, kComplex64},
+    {OpCode::kRfft2d, PrepareRfft2d, kComplex64, -1, FromFloat,
+     "input float32"},
     {OpCode::kComplexAbs, PrepareComplexAbs, kComplex, 0, PartsFit,
      "output as wide as a part"},
     {OpCode::kReal, PrepareComplexPart, kComplex, 0, PartsFit,
      "output as wide as a part"},
     {OpCode::kImag, PrepareComplexPart, kComplex, 0, PartsFit,
      "output as wide as a part"},
-    {OpCode::kAdd, PrepareComplexBinary, kComplex64},
-    {OpCode::kSub, PrepareComplexBinary, kComplex64},
-    {OpCode::kMul, PrepareComplexBinary, kComplex64},
 };
 
 }  // namespace

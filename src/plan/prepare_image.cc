@@ -1,5 +1,5 @@
-// Pools, resizing, moves between space, depth and batch, and normalizations of
-// images.
+// Pools, resizing, moves between space, depth and batch, padding and
+// normalizations of images.
 
 #include <algorithm>
 #include <cstring>
@@ -155,7 +155,7 @@ Status PrepareDepthAndSpace(Lowering& lowering, const Node& node) {
   add(depth[2], depth_strides[2], block * space_strides[2]);
   add(side, space[3], space_strides[2]);
   add(space[3], 1, 1);
-  AddCopies(lowering, node, {{loops, x}}, y);
+  AddFilledCopies(lowering, node, {{loops, x}}, y);
   return {};
 }
 
@@ -194,6 +194,28 @@ Status PrepareBlocks(Lowering& lowering, const Node& node) {
     return {};
   };
   lowering.Add(std::move(step));
+  return {};
+}
+
+// x, paddings, the value to pad with.
+Status PreparePadV2(Lowering& lowering, const Node& node) {
+  const int32_t x = node.inputs[0], fill = node.inputs[2], y = node.outputs[0];
+  LATHE_ASSIGN(const std::vector<int64_t> pads, lowering.Ints(node.inputs[1]));
+  if (lowering.Elements(fill) != 1 ||
+      lowering.TypeOf(fill) != lowering.TypeOf(y)) {
+    return Invalid("the value to pad with is {}{}; it must be one {}",
+                   Name(lowering.TypeOf(fill)),
+                   graph::ToString(lowering.ShapeOf(fill)),
+                   Name(lowering.TypeOf(y)));
+  }
+  const graph::Shape& in = lowering.ShapeOf(x);
+  const auto from = StridesOf(in), to = StridesOf(lowering.ShapeOf(y));
+  kernels::CopyLoops loops;
+  for (size_t i = 0; i < in.size(); ++i) {
+    loops.Add(static_cast<size_t>(in[i]), from[i], to[i]);
+    loops.to_first += static_cast<ptrdiff_t>(pads[2 * i]) * to[i];
+  }
+  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, fill});
   return {};
 }
 
@@ -284,19 +306,28 @@ Status PrepareLocalResponse(Lowering& lowering, const Node& node) {
 }
 
 constexpr OpRow kRows[] = {
-    {OpCode::kAveragePool2d, PreparePool, kFloat32},
-    {OpCode::kMaxPool2d, PreparePool, kFloat32},
-    {OpCode::kL2Pool2d, PreparePool, kFloat32},
-    {OpCode::kResizeBilinear, PrepareResizeBilinear, kFloat32},
-    {OpCode::kResizeNearestNeighbor, PrepareResizeNearest, kMovable},
-    {OpCode::kDepthToSpace, PrepareDepthAndSpace, kMovable},
-    {OpCode::kSpaceToDepth, PrepareDepthAndSpace, kMovable},
-    {OpCode::kSpaceToBatchNd, PrepareBlocks, kMovable},
-    {OpCode::kBatchToSpaceNd, PrepareBlocks, kMovable},
-    {OpCode::kMirrorPad, PrepareMirrorPad, kMovable},
-    {OpCode::kL2Normalization, PrepareRowNorm, kFloat32},
-    {OpCode::kLogSoftmax, PrepareRowNorm, kFloat32},
-    {OpCode::kLocalResponseNormalization, PrepareLocalResponse, kFloat32},
+    {OpCode::kAveragePool2d, PreparePool, kFloat32, -1, KeepsType, kKeepsType},
+    {OpCode::kMaxPool2d, PreparePool, kFloat32, -1, KeepsType, kKeepsType},
+    {OpCode::kL2Pool2d, PreparePool, kFloat32, -1, KeepsType, kKeepsType},
+    {OpCode::kResizeBilinear, PrepareResizeBilinear, kFloat32, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kResizeNearestNeighbor, PrepareResizeNearest, kMovable, -1,
+     KeepsType, kKeepsType},
+    {OpCode::kDepthToSpace, PrepareDepthAndSpace, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kSpaceToDepth, PrepareDepthAndSpace, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kSpaceToBatchNd, PrepareBlocks, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kBatchToSpaceNd, PrepareBlocks, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kPadv2, PreparePadV2, kMovable, -1, KeepsType, kKeepsType},
+    {OpCode::kMirrorPad, PrepareMirrorPad, kMovable, -1, KeepsType, kKeepsType},
+    {OpCode::kL2Normalization, PrepareRowNorm, kFloat32, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kLogSoftmax, PrepareRowNorm, kFloat32, -1, KeepsType, kKeepsType},
+    {OpCode::kLocalResponseNormalization, PrepareLocalResponse, kFloat32, -1,
+     KeepsType, kKeepsType},
 };
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "src/kernels/movement/movement.h"
-#include "src/plan/copies.h"
 #include "src/plan/lowering.h"
 #include "src/plan/prepare.h"
 
@@ -16,6 +15,54 @@ namespace {
 
 using graph::OpCode;
 using kernels::CopyLoops;
+
+struct Copy {
+  CopyLoops loops;
+  int32_t from = 0;
+};
+
+size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
+  return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
+}
+
+// One step that runs the copies into `y`; `fill`, one element, is written
+// everywhere first.
+void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
+               int32_t y, const std::vector<std::byte>& fill = {}) {
+  Step step;
+  step.name = Name(node.op->code);
+  for (Copy& copy : copies) {
+    copy.loops.element_bytes = ElementBytes(lowering, y);
+    copy.loops = kernels::Simplify(copy.loops);
+    step.inputs.push_back(copy.from);
+  }
+  step.outputs = {y};
+  const size_t bytes = lowering.plan().tensors[y].bytes;
+  step.run = [=, copies =
+                     std::move(copies)](const StepContext& context) -> Status {
+    std::byte* to = context.tensors[y];
+    if (fill.size() == 1) {
+      std::memset(to, static_cast<int>(fill[0]), bytes);
+    } else if (!fill.empty()) {
+      for (size_t at = 0; at + fill.size() <= bytes; at += fill.size()) {
+        std::memcpy(to + at, fill.data(), fill.size());
+      }
+    }
+    for (const Copy& copy : copies) {
+      kernels::RunCopy(copy.loops, context.tensors[copy.from],
+                       context.tensors[y], *context.pool);
+    }
+    return {};
+  };
+  lowering.Add(std::move(step));
+}
+
+std::array<ptrdiff_t, kernels::kMaxCopyRank> StridesOf(
+    const graph::Shape& shape) {
+  std::array<ptrdiff_t, kernels::kMaxCopyRank> strides{};
+  kernels::RowMajorStrides(shape, strides.data());
+  return strides;
+}
 
 // y = x[first + i * step] along each dim of x; dims of y in `kept` order are
 // those of x. An alias where that is one run of memory.
@@ -215,7 +262,6 @@ Status PrepareUnpack(Lowering& lowering, const Node& node) {
   return {};
 }
 
-// PAD, and PADV2 with the value to pad with.
 Status PreparePad(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
   LATHE_ASSIGN(const std::vector<int64_t> pads, lowering.Ints(node.inputs[1]));
@@ -226,20 +272,14 @@ Status PreparePad(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i], to[i]);
     loops.to_first += static_cast<ptrdiff_t>(pads[2 * i]) * to[i];
   }
-  Fill fill;
-  if (node.inputs.size() > 2) {
-    fill.tensor = node.inputs[2];
-    if (lowering.Elements(fill.tensor) != 1 ||
-        lowering.TypeOf(fill.tensor) != lowering.TypeOf(y)) {
-      return Invalid("the value to pad with is {}{}; it must be one {}",
-                     Name(lowering.TypeOf(fill.tensor)),
-                     graph::ToString(lowering.ShapeOf(fill.tensor)),
-                     Name(lowering.TypeOf(y)));
-    }
-  } else {
-    fill.bytes = ZeroOf(lowering, y);
+  // Zero, which quantized integers write as the zero point.
+  std::vector<std::byte> zero(ElementBytes(lowering, y));
+  const graph::Quantization* q = lowering.QuantizationOf(y);
+  if (q != nullptr && q->zero_point.size() == 1) {
+    std::memcpy(zero.data(), &q->zero_point[0],
+                std::min(zero.size(), sizeof(int64_t)));
   }
-  AddCopies(lowering, node, {{loops, x}}, y, std::move(fill));
+  AddCopies(lowering, node, {{loops, x}}, y, zero);
   return {};
 }
 
@@ -355,7 +395,6 @@ constexpr OpRow kRows[] = {
     {OpCode::kSplitV, PrepareSplit, kMovable},
     {OpCode::kUnpack, PrepareUnpack, kMovable},
     {OpCode::kPad, PreparePad, kMovable},
-    {OpCode::kPadv2, PreparePad, kMovable},
     {OpCode::kBroadcastTo, PrepareBroadcastTo, kMovable},
     {OpCode::kTile, PrepareTile, kMovable},
     {OpCode::kGather, PrepareGather, kMovable},

@@ -164,11 +164,20 @@ Status PrepareConv3dTranspose(Lowering& lowering, const Node& node) {
   return {};
 }
 
+// Everything but the output shape in front of a transposed convolution.
+bool FloatVolumes(const OpTypes& types) {
+  const size_t first = types.op.code == OpCode::kConv3dTranspose ? 1 : 0;
+  for (size_t i = first; i < types.op.inputs.size(); ++i) {
+    if (types.Has(i) && types.In(i).type != graph::Type::kFloat32) return false;
+  }
+  return true;
+}
+
 constexpr OpRow kRows[] = {
-    {OpCode::kConv3d, PrepareConv3d, kFloat32, -1, FloatOperands,
+    {OpCode::kConv3d, PrepareConv3d, kFloat32, -1, FloatVolumes,
      "all operands float32"},
     {OpCode::kConv3dTranspose, PrepareConv3dTranspose, kFloat32, -1,
-     FloatOperands, "all operands float32"},
+     FloatVolumes, "all operands float32"},
 };
 
 }  // namespace

@@ -273,7 +273,7 @@ Status PrepareStablehloPad(Lowering& lowering, const Node& node) {
     loops.from_first += static_cast<ptrdiff_t>(first) * from[i];
     loops.to_first += static_cast<ptrdiff_t>(first * step + low[i]) * to[i];
   }
-  AddCopies(lowering, node, {{loops, x}}, y, {{}, node.inputs[1]});
+  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, node.inputs[1]});
   return {};
 }
 
@@ -295,7 +295,7 @@ Status PrepareDilate(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i],
               static_cast<ptrdiff_t>(dilations[i]) * to[i]);
   }
-  AddCopies(lowering, node, {{loops, x}}, y, {{}, fill});
+  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, fill});
   return {};
 }
 
@@ -408,7 +408,7 @@ Status PrepareMatrixDiag(Lowering& lowering, const Node& node) {
   kernels::CopyLoops loops;
   loops.Add(rows, n, n * n);
   loops.Add(static_cast<size_t>(n), 1, n + 1);
-  AddCopies(lowering, node, {{loops, x}}, y, {ZeroOf(lowering, y), -1});
+  AddFilledCopies(lowering, node, {{loops, x}}, y, {ZeroOf(lowering, y), -1});
   return {};
 }
 
@@ -435,7 +435,7 @@ Status PrepareMatrixSetDiag(Lowering& lowering, const Node& node) {
   all.Add(elements, 1, 1);
   line.Add(planes, n, plane);
   line.Add(static_cast<size_t>(n), 1, columns + 1);
-  AddCopies(lowering, node, {{all, x}, {line, diagonal}}, y);
+  AddFilledCopies(lowering, node, {{all, x}, {line, diagonal}}, y);
   return {};
 }
 
@@ -500,23 +500,35 @@ Status PrepareFakeQuant(Lowering& lowering, const Node& node) {
 }
 
 constexpr OpRow kRows[] = {
-    {OpCode::kStablehloAdd, PrepareStablehloBinary, kNumbers},
-    {OpCode::kStablehloMultiply, PrepareStablehloBinary, kNumbers},
-    {OpCode::kStablehloMaximum, PrepareStablehloBinary, kNumbers},
-    {OpCode::kStablehloMinimum, PrepareStablehloBinary, kNumbers},
+    {OpCode::kStablehloAdd, PrepareStablehloBinary, kNumbers, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kStablehloMultiply, PrepareStablehloBinary, kNumbers, -1,
+     KeepsType, kKeepsType},
+    {OpCode::kStablehloMaximum, PrepareStablehloBinary, kNumbers, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kStablehloMinimum, PrepareStablehloBinary, kNumbers, -1, KeepsType,
+     kKeepsType},
     {OpCode::kStablehloAnd, PrepareStablehloBinary,
-     kWhole | Types({Type::kBool})},
-    {OpCode::kStablehloShiftLeft, PrepareStablehloBinary, kWhole},
-    {OpCode::kReduceWindow, PrepareReduceWindow, kNumbers},
-    {OpCode::kStablehloReduceWindow, PrepareStablehloReduceWindow, kNumbers},
-    {OpCode::kStablehloPad, PrepareStablehloPad, kMovable},
-    {OpCode::kStablehloGather, PrepareStablehloGather, kMovable},
-    {OpCode::kStablehloScatter, PrepareStablehloScatter, kNumbers},
-    {OpCode::kDilate, PrepareDilate, kMovable},
-    {OpCode::kMatrixDiag, PrepareMatrixDiag, kMovable},
-    {OpCode::kMatrixSetDiag, PrepareMatrixSetDiag, kMovable},
-    {OpCode::kAddN, PrepareAddN, kNumbers},
-    {OpCode::kFakeQuant, PrepareFakeQuant, kFloat32},
+     kWhole | Types({Type::kBool}), -1, KeepsType, kKeepsType},
+    {OpCode::kStablehloShiftLeft, PrepareStablehloBinary, kWhole, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kReduceWindow, PrepareReduceWindow, kNumbers, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kStablehloReduceWindow, PrepareStablehloReduceWindow, kNumbers, -1,
+     KeepsType, kKeepsType},
+    {OpCode::kStablehloPad, PrepareStablehloPad, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kStablehloGather, PrepareStablehloGather, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kStablehloScatter, PrepareStablehloScatter, kNumbers, -1,
+     KeepsType, kKeepsType},
+    {OpCode::kDilate, PrepareDilate, kMovable, -1, KeepsType, kKeepsType},
+    {OpCode::kMatrixDiag, PrepareMatrixDiag, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kMatrixSetDiag, PrepareMatrixSetDiag, kMovable, -1, KeepsType,
+     kKeepsType},
+    {OpCode::kAddN, PrepareAddN, kNumbers, -1, KeepsType, kKeepsType},
+    {OpCode::kFakeQuant, PrepareFakeQuant, kFloat32, -1, KeepsType, kKeepsType},
 };
 
 }  // namespace

@@ -16,10 +16,10 @@ enum class Number : uint8_t {
   kInt8,
   kUint8,
   kInt16,
-  kInt32,
-  kInt64,
   kUint16,
+  kInt32,
   kUint32,
+  kInt64,
   kUint64,
   kBool,  // One byte, 0 or 1; any other byte reads as true.
 };
@@ -51,14 +51,14 @@ decltype(auto) WithNumber(Number number, const F& use) {
       return use(uint8_t{});
     case Number::kInt16:
       return use(int16_t{});
-    case Number::kInt32:
-      return use(int32_t{});
-    case Number::kInt64:
-      return use(int64_t{});
     case Number::kUint16:
       return use(uint16_t{});
+    case Number::kInt32:
+      return use(int32_t{});
     case Number::kUint32:
       return use(uint32_t{});
+    case Number::kInt64:
+      return use(int64_t{});
     case Number::kUint64:
       return use(uint64_t{});
     case Number::kBool:

@@ -95,30 +95,34 @@ void Run(size_t n, const void* a, const void* b, void* y) {
 template <typename T>
 CombineFn Choose(Combine combine) {
   using V = typename Stored<T>::Value;
-  constexpr bool kBits = std::is_integral_v<V>;
-  switch (combine) {
-    case Combine::kAdd:
-      return Run<Combine::kAdd, T>;
-    case Combine::kMultiply:
-      return Run<Combine::kMultiply, T>;
-    case Combine::kMinimum:
-      return Run<Combine::kMinimum, T>;
-    case Combine::kMaximum:
-      return Run<Combine::kMaximum, T>;
-    case Combine::kAnd:
-      if constexpr (kBits) return Run<Combine::kAnd, T>;
-      return nullptr;
-    case Combine::kAll:
-      return Run<Combine::kAll, T>;
-    case Combine::kAny:
-      return Run<Combine::kAny, T>;
-    case Combine::kShiftLeft:
-      if constexpr (kWhole<V>) return Run<Combine::kShiftLeft, T>;
-      return nullptr;
-    case Combine::kReplace:
-      return Run<Combine::kReplace, T>;
+  if constexpr (!std::is_arithmetic_v<V>) {
+    return nullptr;
+  } else {
+    constexpr bool kBits = std::is_integral_v<V>;
+    switch (combine) {
+      case Combine::kAdd:
+        return Run<Combine::kAdd, T>;
+      case Combine::kMultiply:
+        return Run<Combine::kMultiply, T>;
+      case Combine::kMinimum:
+        return Run<Combine::kMinimum, T>;
+      case Combine::kMaximum:
+        return Run<Combine::kMaximum, T>;
+      case Combine::kAnd:
+        if constexpr (kBits) return Run<Combine::kAnd, T>;
+        return nullptr;
+      case Combine::kAll:
+        return Run<Combine::kAll, T>;
+      case Combine::kAny:
+        return Run<Combine::kAny, T>;
+      case Combine::kShiftLeft:
+        if constexpr (kWhole<V>) return Run<Combine::kShiftLeft, T>;
+        return nullptr;
+      case Combine::kReplace:
+        return Run<Combine::kReplace, T>;
+    }
+    return nullptr;
   }
-  return nullptr;
 }
 
 }  // namespace
