@@ -93,6 +93,8 @@ std::span<const RuleRow> FillingRules();
 std::span<const RuleRow> ImageRules();
 std::span<const RuleRow> RecurrentRules();
 std::span<const RuleRow> ControlRules();
+std::span<const RuleRow> StablehloRules();
+std::span<const RuleRow> CustomRules();
 
 // InferOp and InferSubgraph somewhere below another subgraph.
 Result<std::vector<KnownTensor>> InferOpAt(

@@ -21,7 +21,7 @@ const std::vector<const RuleRow*>& RowsByCode() {
     for (const auto table :
          {ElementwiseRules(), ContractionRules(), ReductionRules(),
           MovementRules(), IndexingRules(), FillingRules(), ImageRules(),
-          RecurrentRules(), ControlRules()}) {
+          RecurrentRules(), ControlRules(), StablehloRules()}) {
       for (const RuleRow& row : table) {
         if (row.code == OpCode::kCustom) continue;
         by_code[static_cast<size_t>(row.code)] = &row;
@@ -109,6 +109,11 @@ std::optional<std::vector<int64_t>> IntegersIn(
 }
 
 const RuleRow* RuleOf(const Op& op) {
+  if (op.code == OpCode::kCustom) {
+    const std::span<const RuleRow> rows = CustomRules();
+    const auto row = std::ranges::find(rows, op.custom_name, &RuleRow::custom);
+    return row == rows.end() ? nullptr : &*row;
+  }
   return RowsByCode()[static_cast<size_t>(op.code)];
 }
 

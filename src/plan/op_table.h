@@ -90,6 +90,11 @@ std::span<const OpRow> MovementRows();
 std::span<const OpRow> TypedRows();
 std::span<const OpRow> IndexingRows();
 std::span<const OpRow> FillingRows();
+std::span<const OpRow> ImageRows();
+std::span<const OpRow> VolumeRows();
+std::span<const OpRow> FourierRows();
+std::span<const OpRow> WindowRows();
+std::span<const OpRow> CustomRows();
 
 }  // namespace lathe::plan
 

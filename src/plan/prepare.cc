@@ -56,6 +56,10 @@ std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor) {
   return zero;
 }
 
+bool KeepsType(const OpTypes& types) {
+  return types.Has(0) && types.In(0).type == types.Out(0).type;
+}
+
 size_t AxisOf(int64_t axis, size_t rank) {
   return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank)
                                       : axis);

@@ -24,6 +24,10 @@ bool FloatOperands(const OpTypes& types);
 // One element of the tensor's type that stands for 0: quantized integers write
 // it as their zero point.
 std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor);
+// For rows: the first input and the output are of one type. (A file may store
+// any type for an output.)
+bool KeepsType(const OpTypes& types);
+inline constexpr std::string_view kKeepsType = "output of the input's type";
 
 // A possibly negative axis as an index below `rank`.
 size_t AxisOf(int64_t axis, size_t rank);

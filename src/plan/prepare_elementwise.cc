@@ -86,6 +86,8 @@ std::optional<Binary> BinaryOf(OpCode code) {
       return Binary::kMinimum;
     case OpCode::kSquaredDifference:
       return Binary::kSquaredDifference;
+    case OpCode::kPrelu:
+      return Binary::kPrelu;
     default:
       return std::nullopt;
   }
@@ -268,6 +270,7 @@ constexpr OpRow kRows[] = {
     {OpCode::kMaximum, PrepareBinary, kFloat32},
     {OpCode::kMinimum, PrepareBinary, kFloat32},
     {OpCode::kSquaredDifference, PrepareBinary, kFloat32},
+    {OpCode::kPrelu, PrepareBinary, kFloat32},
     {OpCode::kSoftmax, PrepareSoftmax, kFloat32},
     {OpCode::kSum, PrepareReduce, kFloat32},
     {OpCode::kMean, PrepareReduce, kFloat32},

@@ -20,6 +20,11 @@ std::span<const OpRow> OpTable() {
              TypedRows(),
              IndexingRows(),
              FillingRows(),
+             ImageRows(),
+             VolumeRows(),
+             FourierRows(),
+             WindowRows(),
+             CustomRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
