@@ -15,6 +15,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
   std::string problems;
   ErrorCode code = ErrorCode::kUnsupported;
   for (const Node& node : MakeNodes(graph, source, known)) {
+    lowering.NextNode();
     // What is known already needs no step.
     bool needed = node.outputs.empty();
     for (const int32_t output : node.outputs) {

@@ -16,6 +16,8 @@ std::span<const OpRow> OpTable() {
              MatmulRows(),
              ElementwiseRows(),
              MovementRows(),
+             QuantizedRows(),
+             ConvertRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
