@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "src/base/aligned_buffer.h"
 #include "src/base/mapped_file.h"
+#include "src/kernels/quantized/narrow.h"
 #include "src/plan/arena.h"
 
 namespace lathe::plan {
@@ -49,7 +51,7 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       const graph::Buffer& buffer = graph.BufferOf(source);
       tensor.home = Home::kConstant;
       tensor.constant = buffer.bytes.data();
-      tensor.bytes = buffer.bytes.size();
+      if (!source.sparsity) tensor.bytes = buffer.bytes.size();
     } else if (known[i].values && (tensor.type == graph::Type::kInt32 ||
                                    tensor.type == graph::Type::kInt64 ||
                                    tensor.type == graph::Type::kBool)) {
@@ -64,6 +66,9 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       tensor.home = Home::kOutside;
     }
     plan_.tensors.push_back(std::move(tensor));
+    if (graph.IsConstant(source) && source.sparsity) {
+      DensifyConstant(static_cast<int32_t>(i));
+    }
   }
   const auto place = [&](int32_t t, Home home) {
     PlanTensor& tensor = plan_.tensors[t];
@@ -119,7 +124,27 @@ bool Lowering::IsConstant(int32_t tensor) const {
   return tensor >= 0 && plan_.tensors[tensor].home == Home::kConstant;
 }
 std::span<const std::byte> Lowering::ConstantBytes(int32_t tensor) const {
-  return {plan_.tensors[tensor].constant, plan_.tensors[tensor].bytes};
+  PlanTensor& facts = plan_.tensors[tensor];
+  const auto found = derived_.find(tensor);
+  if (facts.constant == nullptr && found != derived_.end()) {
+    Result<Packed> made =
+        cache_.Get(KeyOf(tensor), facts.bytes, [&](std::span<std::byte> to) {
+          std::vector<std::byte> space;
+          const auto source = SourceOf(found->second, space);
+          found->second.make(source, to);
+          GiveBack(source);
+        });
+    if (!made) throw std::bad_alloc();  // The API turns it into an Error.
+    facts.constant = (*made)->data();
+    plan_.made.push_back(*std::move(made));
+  }
+  return {facts.constant, facts.bytes};
+}
+
+std::string Lowering::KeyOf(int32_t tensor) const {
+  const auto found = keys_.find(tensor);
+  if (found != keys_.end()) return found->second;
+  return std::to_string(subgraph_.tensors[tensor].buffer);
 }
 
 Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
@@ -136,11 +161,25 @@ Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
 Result<Packed> Lowering::Pack(
     int32_t tensor, std::string_view layout, size_t floats,
     const std::function<void(const float*, float*)>& pack) {
+  const std::string key = fmt::format("{}/{}/{}", KeyOf(tensor),
+                                      graph::ToString(ShapeOf(tensor)), layout);
+  const size_t bytes = floats * sizeof(float);
+  const auto found = derived_.find(tensor);
+  if (found != derived_.end()) {
+    CountPacked(tensor);
+    if (plan_.tensors[tensor].constant == nullptr) {
+      return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
+        std::vector<float> values(Elements(tensor));
+        std::vector<std::byte> space;
+        const auto source = SourceOf(found->second, space);
+        found->second.make(source, std::as_writable_bytes(std::span(values)));
+        pack(values.data(), reinterpret_cast<float*>(to.data()));
+        GiveBack(source);
+      });
+    }
+  }
   const std::span<const std::byte> source = ConstantBytes(tensor);
-  const std::string key =
-      fmt::format("{}/{}/{}", subgraph_.tensors[tensor].buffer,
-                  graph::ToString(ShapeOf(tensor)), layout);
-  return cache_.Get(key, floats * sizeof(float), [&](std::span<std::byte> to) {
+  return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
     // The format promises 4-byte alignment in practice, not by its rules.
     std::vector<float> copy;
     const float* from = reinterpret_cast<const float*>(source.data());
@@ -150,14 +189,130 @@ Result<Packed> Lowering::Pack(
       from = copy.data();
     }
     pack(from, reinterpret_cast<float*>(to.data()));
-    // The reader copies misaligned constants; memory of the heap would be
-    // lost.
-    const std::byte* begin = options_.mapping.data();
-    if (source.data() >= begin &&
-        source.data() + source.size() <= begin + options_.mapping.size()) {
-      GiveBackPages(source);
-    }
+    GiveBack(source);
   });
+}
+
+void Lowering::GiveBack(std::span<const std::byte> source) const {
+  // The reader copies misaligned constants; memory of the heap would be lost.
+  const std::byte* begin = options_.mapping.data();
+  if (source.data() >= begin &&
+      source.data() + source.size() <= begin + options_.mapping.size()) {
+    GiveBackPages(source);
+  }
+}
+
+std::span<const std::byte> Lowering::SourceOf(
+    const Derived& derived, std::vector<std::byte>& space) const {
+  if (derived.source == graph::kNoTensor) return derived.stored;
+  const PlanTensor& facts = plan_.tensors[derived.source];
+  const auto found = derived_.find(derived.source);
+  if (facts.constant != nullptr || found == derived_.end()) {
+    return {facts.constant, facts.bytes};
+  }
+  space.resize(facts.bytes);
+  std::vector<std::byte> below;
+  found->second.make(SourceOf(found->second, below), space);
+  return space;
+}
+
+void Lowering::CountPacked(int32_t tensor) {
+  const auto found = derived_.find(tensor);
+  if (found == derived_.end() || found->second.last_node == node_) return;
+  ++found->second.packed_by;
+  found->second.last_node = node_;
+}
+
+void Lowering::MakeConstant(int32_t output, int32_t source,
+                            std::string_view how, Make make) {
+  CountPacked(source);
+  PlanTensor& tensor = plan_.tensors[output];
+  tensor.home = Home::kConstant;
+  tensor.constant = nullptr;
+  keys_[output] = fmt::format("{}/{}/{}", KeyOf(source),
+                              graph::ToString(known_[output].shape), how);
+  Derived derived;
+  derived.source = source;
+  derived.make = std::move(make);
+  derived_[output] = std::move(derived);
+}
+
+// The verifier has seen to it that everything is in bounds.
+void Lowering::DensifyConstant(int32_t tensor) {
+  const graph::Tensor& facts = subgraph_.tensors[tensor];
+  const graph::Sparsity& sparsity = *facts.sparsity;
+  const size_t rank = facts.shape.size();
+  // How far a position of each dim moves: a dim counts blocks if it has some,
+  // and of several blocks of one dim the last traversed is the innermost.
+  std::vector<size_t> strides(sparsity.traversal_order.size());
+  size_t run = 1;
+  for (size_t i = rank; i-- > 0;) {
+    strides[i] = run;
+    run *= static_cast<size_t>(facts.shape[i]);
+  }
+  std::vector<size_t> sizes(facts.shape.begin(), facts.shape.end());
+  sizes.resize(strides.size());
+  for (size_t i = sparsity.traversal_order.size(); i-- > 0;) {
+    const size_t dim = static_cast<size_t>(sparsity.traversal_order[i]);
+    if (dim < rank) continue;
+    const size_t of = static_cast<size_t>(sparsity.block_map[dim - rank]);
+    const auto size = static_cast<size_t>(sparsity.dimensions[i].dense_size);
+    sizes[dim] = size;
+    sizes[of] /= size;
+    strides[dim] = strides[of];
+    strides[of] *= size;
+  }
+  std::vector<kernels::SparseLevel> levels;
+  for (size_t i = 0; i < sparsity.traversal_order.size(); ++i) {
+    const size_t dim = static_cast<size_t>(sparsity.traversal_order[i]);
+    const graph::SparseDimension& from = sparsity.dimensions[i];
+    kernels::SparseLevel level;
+    level.size = sizes[dim];
+    level.stride = strides[dim];
+    level.compressed = from.format == 1;
+    level.segments = from.segments;
+    level.indices = from.indices;
+    levels.push_back(level);
+  }
+  const size_t bits = graph::BitsPerElement(facts.type);
+  const size_t elements = Elements(tensor);
+  Derived derived;
+  derived.stored = {graph_.BufferOf(facts).bytes.data(),
+                    graph_.BufferOf(facts).bytes.size()};
+  derived.make = [=](std::span<const std::byte> from, std::span<std::byte> to) {
+    if (bits >= 8) {
+      return kernels::Densify(levels, bits / 8, from.data(), to.data());
+    }
+    const size_t stored = from.size() * 8 / bits;
+    std::vector<int8_t> values(stored), dense(elements);
+    kernels::UnpackNarrow(from.data(), bits, true, stored, values.data());
+    kernels::Densify(levels, 1,
+                     reinterpret_cast<const std::byte*>(values.data()),
+                     reinterpret_cast<std::byte*>(dense.data()));
+    kernels::PackNarrow(dense.data(), bits, elements, to.data());
+  };
+  const auto subgraph = &subgraph_ - graph_.subgraphs.data();
+  keys_[tensor] = fmt::format("{}/dense {}.{}", facts.buffer, subgraph, tensor);
+  plan_.tensors[tensor].constant = nullptr;
+  derived_[tensor] = std::move(derived);
+}
+
+// Works out what steps may read; forgets what was only packed.
+void Lowering::FinishConstants() {
+  std::map<int32_t, size_t> uses;
+  for (const graph::Op& op : subgraph_.ops) {
+    for (const int32_t t : op.inputs) ++uses[t];
+  }
+  for (const int32_t t : plan_.outputs) ++uses[t];
+  for (const auto& [tensor, derived] : derived_) {
+    PlanTensor& facts = plan_.tensors[tensor];
+    if (facts.home != Home::kConstant || facts.constant != nullptr) continue;
+    if (derived.packed_by >= uses[tensor]) {
+      facts.home = Home::kNone;
+    } else {
+      ConstantBytes(tensor);
+    }
+  }
 }
 
 Result<Packed> Lowering::PackBytes(
@@ -213,7 +368,19 @@ void Lowering::Alias(int32_t output, int32_t input, uint64_t offset) {
   PlanTensor& to = plan_.tensors[output];
   to.home = from.home;
   if (from.home == Home::kConstant) {
-    to.constant = from.constant + offset;
+    const auto found = derived_.find(input);
+    if (found != derived_.end() && from.constant == nullptr && offset == 0 &&
+        from.bytes == to.bytes) {
+      CountPacked(input);
+      keys_[output] = KeyOf(input);
+      Derived derived = found->second;
+      derived.packed_by = 0;
+      derived.last_node = 0;
+      derived_[output] = std::move(derived);
+      return;
+    }
+    to.constant = ConstantBytes(input).data() + offset;
+    keys_[output] = fmt::format("{}+{}", KeyOf(input), offset);
     return;
   }
   to.root = from.root;
@@ -353,6 +520,7 @@ Status Lowering::PlaceTensors() {
 }
 
 Result<Plan> Lowering::Finish() {
+  FinishConstants();
   ReuseMemory();
   LATHE_TRY(PlaceTensors());
   return std::move(plan_);

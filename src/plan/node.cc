@@ -138,7 +138,8 @@ class Fuser {
 
   void TakeInput(size_t i) {
     Node& node = nodes_[i];
-    if (IsOp(node, OpCode::kConv2d) && IsFloat(node.outputs[0])) {
+    if (IsOp(node, OpCode::kConv2d) && IsFloat(node.outputs[0]) &&
+        IsFloat(node.inputs[1])) {
       TakePad(node);
       TakeSnake(node);
     } else if (node.region != nullptr &&
@@ -207,6 +208,7 @@ class Fuser {
           !IsOp(nodes_[*maker], OpCode::kFullyConnected)) {
         continue;
       }
+      if (!IsFloat(nodes_[*maker].inputs[1])) continue;
       if (known_[other].shape != known_[sum].shape) continue;
       if (nodes_[*maker].op->options.Int("fused_activation_function") != 0) {
         continue;

@@ -95,6 +95,8 @@ std::span<const OpRow> VolumeRows();
 std::span<const OpRow> FourierRows();
 std::span<const OpRow> WindowRows();
 std::span<const OpRow> CustomRows();
+std::span<const OpRow> QuantizedRows();
+std::span<const OpRow> ConvertRows();
 
 }  // namespace lathe::plan
 

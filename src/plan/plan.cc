@@ -64,6 +64,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
        options.keep_all
            ? SingleNodes(source, range.first, range.end)
            : MakeNodes(graph, source, known, range.first, range.end)) {
+    lowering.NextNode();
     // What is known already needs no step.
     bool needed = node.outputs.empty();
     for (const int32_t output : node.outputs) {

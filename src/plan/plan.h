@@ -105,6 +105,8 @@ struct Plan {
   size_t next_op = 0;
   // Constants that plan worked out itself (shapes, sizes).
   std::vector<std::shared_ptr<const std::vector<std::byte>>> owned;
+  // Constants made of others, shared with other plans of the model.
+  std::vector<Packed> made;
   uint64_t arena_bytes = 0;
   size_t peak_step = 0;  // The step with the most live bytes.
 };

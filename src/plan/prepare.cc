@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <cmath>
 
 namespace lathe::plan {
 
@@ -11,6 +12,25 @@ Result<kernels::Activation> ActivationOf(const graph::Options& options) {
     return Unsupported("fused activation {} has no kernel", value);
   }
   return static_cast<kernels::Activation>(value);
+}
+
+FusedActivation LateActivationOf(const graph::Options& options) {
+  switch (options.Int("fused_activation_function")) {
+    case 4:
+      return FusedActivation::kTanh;
+    case 5:
+      return FusedActivation::kSignBit;
+    default:
+      return FusedActivation::kNone;
+  }
+}
+
+void ApplyLate(FusedActivation late, size_t n, float* y) {
+  if (late == FusedActivation::kTanh) {
+    for (size_t i = 0; i < n; ++i) y[i] = std::tanh(y[i]);
+  } else if (late == FusedActivation::kSignBit) {
+    for (size_t i = 0; i < n; ++i) y[i] = std::signbit(y[i]) ? 1.0f : 0.0f;
+  }
 }
 
 Status NeedFloat(const Lowering& lowering, const Node& node) {

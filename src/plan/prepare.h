@@ -15,6 +15,12 @@ namespace lathe::plan {
 // The options' fused activation. Errors: kUnsupported for TANH and SIGN_BIT.
 Result<kernels::Activation> ActivationOf(const graph::Options& options);
 
+// What FULLY_CONNECTED alone fuses behind its result; kNone for the others.
+enum class FusedActivation : uint8_t { kNone, kTanh, kSignBit };
+FusedActivation LateActivationOf(const graph::Options& options);
+// In place; SIGN_BIT gives 1 below zero and for -0, else 0.
+void ApplyLate(FusedActivation late, size_t n, float* y);
+
 // Refuses a node whose first input or output is not float32.
 Status NeedFloat(const Lowering& lowering, const Node& node);
 

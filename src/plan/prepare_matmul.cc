@@ -16,8 +16,11 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   const graph::Shape& weights = lowering.ShapeOf(w);
   const size_t n = weights[0], k = weights[1];
   const size_t m = k ? lowering.Elements(x) / k : 0;
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
+  kernels::Activation activation = kernels::Activation::kNone;
+  const FusedActivation late = LateActivationOf(node.op->options);
+  if (late == FusedActivation::kNone) {
+    LATHE_ASSIGN(activation, ActivationOf(node.op->options));
+  }
   const kernels::GemmKernel& kernel =
       kernels::ChooseGemm(lowering.options().isa);
   const kernels::PanelShape panels{n, 1, k};
@@ -67,6 +70,7 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
     gemm.residual_stride = n;
     gemm.activation = activation;
     kernels::RunGemm(kernel, gemm, *context.pool);
+    ApplyLate(late, m * n, context.As<float>(y));
     return {};
   };
   lowering.Add(std::move(step));

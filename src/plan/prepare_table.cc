@@ -25,6 +25,8 @@ std::span<const OpRow> OpTable() {
              FourierRows(),
              WindowRows(),
              CustomRows(),
+             QuantizedRows(),
+             ConvertRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
