@@ -202,7 +202,7 @@ bool ShiftsAlone(const graph::Options& options, const Lowering::Affine& a,
                  const Lowering::Affine& b, const Lowering::Affine& y,
                  kernels::ScaledBinaryParams& params) {
   int ea = 0, eb = 0, ey = 0;
-  if (!options.Bool("pot_scale_int16") ||
+  if (!options.Bool("pot_scale_int16", true) ||
       !kernels::IsPowerOfTwo(a.scale, &ea) ||
       !kernels::IsPowerOfTwo(b.scale, &eb) ||
       !kernels::IsPowerOfTwo(y.scale, &ey)) {
@@ -391,10 +391,11 @@ constexpr OpRow kRows[] = {
     {OpCode::kMinimum, PrepareQuantizedBinary, kQuantized},
     Binary(OpCode::kEqual, kQuantized),
     Binary(OpCode::kNotEqual, kQuantized),
-    Binary(OpCode::kLess, kQuantized),
-    Binary(OpCode::kLessEqual, kQuantized),
-    Binary(OpCode::kGreater, kQuantized),
-    Binary(OpCode::kGreaterEqual, kQuantized),
+    // The order of 16-bit numbers is that of their integers.
+    Binary(OpCode::kLess, kBytes),
+    Binary(OpCode::kLessEqual, kBytes),
+    Binary(OpCode::kGreater, kBytes),
+    Binary(OpCode::kGreaterEqual, kBytes),
     {OpCode::kPrelu, PrepareQuantizedPrelu, kQuantized, 0, IsQuantized,
      "quantized"},
 };
