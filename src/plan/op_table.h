@@ -81,6 +81,7 @@ std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
 std::span<const OpRow> QuantizedElementwiseRows();
 std::span<const OpRow> QuantizedReductionRows();
+std::span<const OpRow> RecurrentRows();
 
 }  // namespace lathe::plan
 

@@ -18,6 +18,7 @@ std::span<const OpRow> OpTable() {
              MatmulRows(),
              ElementwiseRows(),
              MovementRows(),
+             RecurrentRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
