@@ -31,14 +31,19 @@ Status LogicalNot(RuleCall& call) {
   return SameAsInput(call);
 }
 
-// alpha broadcasts to x, never the other way round.
+// alpha broadcasts to x, never the other way round; int16 has alphas of int8.
 Status Prelu(RuleCall& call) {
-  LATHE_TRY(Arithmetic(call));
-  if (call.outputs[0].shape != call.ShapeOf(0)) {
+  const Type x = call.In(0).type, alpha = call.In(1).type;
+  if (x != alpha && !(x == Type::kInt16 && alpha == Type::kInt8)) {
+    return Invalid("inputs are {} and {}; they must be of one type", Name(x),
+                   Name(alpha));
+  }
+  LATHE_ASSIGN(const Shape shape, Broadcast(call.ShapeOf(0), call.ShapeOf(1)));
+  if (shape != call.ShapeOf(0)) {
     return Invalid("alpha of shape {} does not broadcast to {}",
                    ToString(call.ShapeOf(1)), ToString(call.ShapeOf(0)));
   }
-  return {};
+  return call.Give(0, x, shape);
 }
 
 Status AddN(RuleCall& call) {

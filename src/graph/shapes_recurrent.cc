@@ -8,11 +8,12 @@
 namespace lathe::graph {
 namespace {
 
-// What weights of [cells, outputs] (here: their column count) make of x.
+// What weights of [cells, outputs] (here: their column count) make of x. One
+// axis is a diagonal matrix.
 Result<int64_t> Columns(const RuleCall& call, size_t input) {
   if (!call.Has(input)) return Invalid("input {} is left out", input);
-  LATHE_TRY(call.RequireRank(input, 2, 2));
-  return call.ShapeOf(input)[1];
+  LATHE_TRY(call.RequireRank(input, 1, 2));
+  return call.ShapeOf(input).back();
 }
 
 Result<int64_t> Rows(const RuleCall& call, size_t input) {
@@ -21,11 +22,12 @@ Result<int64_t> Rows(const RuleCall& call, size_t input) {
   return call.ShapeOf(input)[0];
 }
 
-// x with its last axis replaced.
-Status GiveWidth(RuleCall& call, size_t output, int64_t width) {
+// x with its last axis replaced, in the type of input `like`.
+Status GiveWidth(RuleCall& call, size_t output, int64_t width,
+                 size_t like = 0) {
   Dims out(call.ShapeOf(0).begin(), call.ShapeOf(0).end());
   out.back() = width;
-  return call.Give(output, call.In(0).type, out);
+  return call.Give(output, call.In(like).type, out);
 }
 
 // Input 8 holds the recurrent weights of the output gate, [cells, outputs].
@@ -47,10 +49,12 @@ Status Lstm(RuleCall& call) {
   }
   LATHE_ASSIGN(const int64_t cells, Columns(call, 4));
   LATHE_ASSIGN(const int64_t joined, Columns(call, 2));
+  // The states may be finer than x.
+  constexpr size_t kState = 4;
   LATHE_TRY(GiveWidth(call, 0, cells));
-  LATHE_TRY(GiveWidth(call, 1, cells));
+  LATHE_TRY(GiveWidth(call, 1, cells, kState));
   LATHE_TRY(GiveWidth(call, 2, joined));
-  return GiveWidth(call, 3, 4 * cells);
+  return GiveWidth(call, 3, 4 * cells, kState);
 }
 
 Status SequenceLstm(RuleCall& call) {

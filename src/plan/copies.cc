@@ -5,6 +5,9 @@
 #include <span>
 #include <utility>
 
+#include "src/kernels/elementwise/typed.h"
+#include "src/plan/number_of.h"
+
 namespace lathe::plan {
 namespace {
 
@@ -21,35 +24,60 @@ void Repeat(std::span<const std::byte> element, std::byte* to, size_t bytes) {
 
 }  // namespace
 
+kernels::Narrow NarrowOf(graph::Type type) {
+  return {graph::BitsPerElement(type), type != graph::Type::kUint4};
+}
+
+bool IsNarrow(const Lowering& lowering, int32_t tensor) {
+  return ElementBytes(lowering, tensor) == 0;
+}
+
 size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
   return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
 }
 
-void AddFilledCopies(Lowering& lowering, const Node& node,
-                     std::vector<Copy> copies, int32_t y, Fill fill) {
+void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
+               int32_t y, Fill fill, kernels::Activation activation) {
   Step step;
   step.name = Name(node.op->code);
-  const size_t element = ElementBytes(lowering, y);
+  const bool narrow = ElementBytes(lowering, y) == 0;
+  const size_t element = narrow ? 1 : ElementBytes(lowering, y);
+  const size_t elements = lowering.Elements(y);
+  const size_t bytes = elements * element;
+  std::vector<size_t> sizes;
+  size_t most = 0;
   for (Copy& copy : copies) {
     copy.loops.element_bytes = element;
     copy.loops = kernels::Simplify(copy.loops);
     step.inputs.push_back(copy.from);
+    sizes.push_back(lowering.Elements(copy.from));
+    most = std::max(most, sizes.back());
   }
   if (fill.tensor >= 0) step.inputs.push_back(fill.tensor);
   step.outputs = {y};
-  const size_t bytes = lowering.plan().tensors[y].bytes;
+  if (narrow) step.scratch_bytes = elements + most;
+  const kernels::Narrow type = NarrowOf(lowering.TypeOf(y));
+  const kernels::Number number =
+      NumberOf(lowering.TypeOf(y)).value_or(kernels::Number::kUint8);
   step.run = [=, copies = std::move(copies),
               fill = std::move(fill)](const StepContext& context) -> Status {
-    std::byte* to = context.tensors[y];
+    std::byte* to = narrow ? context.scratch : context.tensors[y];
     if (fill.tensor >= 0 && bytes > 0) {
       Repeat({context.tensors[fill.tensor], element}, to, bytes);
     } else if (!fill.bytes.empty() && bytes > 0) {
       Repeat(fill.bytes, to, bytes);
     }
-    for (const Copy& copy : copies) {
-      kernels::RunCopy(copy.loops, context.tensors[copy.from], to,
-                       *context.pool);
+    for (size_t i = 0; i < copies.size(); ++i) {
+      const std::byte* from = context.tensors[copies[i].from];
+      if (narrow) {
+        kernels::Unpack(type, sizes[i], from, to + elements);
+        from = to + elements;
+      }
+      kernels::RunCopy(copies[i].loops, from, to, *context.pool);
     }
+    if (narrow) kernels::Pack(type, elements, to, context.tensors[y]);
+    kernels::RunClamp(number, activation, elements, context.tensors[y],
+                      *context.pool);
     return {};
   };
   lowering.Add(std::move(step));
@@ -63,9 +91,14 @@ std::array<ptrdiff_t, kernels::kMaxCopyRank> StridesOf(
 }
 
 std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor) {
-  std::vector<std::byte> zero(ElementBytes(lowering, tensor));
+  std::vector<std::byte> zero(
+      std::max<size_t>(1, ElementBytes(lowering, tensor)));
   const graph::Quantization* q = lowering.QuantizationOf(tensor);
-  if (q != nullptr && q->zero_point.size() == 1) {
+  const graph::Type type = lowering.TypeOf(tensor);
+  const bool narrow = type == graph::Type::kInt8 ||
+                      type == graph::Type::kUint8 ||
+                      type == graph::Type::kInt16;
+  if (narrow && q != nullptr && q->zero_point.size() == 1) {
     std::memcpy(zero.data(), &q->zero_point[0],
                 std::min(zero.size(), sizeof(int64_t)));
   }

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "src/kernels/activation.h"
 #include "src/kernels/movement/movement.h"
+#include "src/kernels/movement/narrow.h"
 #include "src/plan/lowering.h"
 
 namespace lathe::plan {
@@ -25,17 +27,24 @@ struct Fill {
   int32_t tensor = graph::kNoTensor;
 };
 
+// 0 for types of which a byte holds several.
 size_t ElementBytes(const Lowering& lowering, int32_t tensor);
+// Whether it is one of those types, and how they are packed.
+bool IsNarrow(const Lowering& lowering, int32_t tensor);
+kernels::Narrow NarrowOf(graph::Type type);
 
-// One step that fills `y`, then runs the copies into it, in order.
-void AddFilledCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
-               int32_t y, Fill fill = {});
+// One step that fills `y`, then runs the copies into it, in order, then clamps.
+// Types of which a byte holds several (int4, int2) are unpacked while they
+// move.
+void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
+               int32_t y, Fill fill = {},
+               kernels::Activation activation = kernels::Activation::kNone);
 
 // Row-major.
 std::array<ptrdiff_t, kernels::kMaxCopyRank> StridesOf(
     const graph::Shape& shape);
 
-// Zero as the tensor writes it: the zero point where it is quantized.
+// One element that stands for 0: the zero point where the tensor is quantized.
 std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor);
 
 }  // namespace lathe::plan

@@ -97,6 +97,9 @@ std::span<const OpRow> WindowRows();
 std::span<const OpRow> CustomRows();
 std::span<const OpRow> QuantizedRows();
 std::span<const OpRow> ConvertRows();
+std::span<const OpRow> QuantizedElementwiseRows();
+std::span<const OpRow> QuantizedReductionRows();
+std::span<const OpRow> RecurrentRows();
 
 }  // namespace lathe::plan
 

@@ -27,9 +27,6 @@ Status NeedFloat(const Lowering& lowering, const Node& node);
 // For rows: every operand that is there is float32, sizes and axes aside.
 bool FloatOperands(const OpTypes& types);
 
-// One element of the tensor's type that stands for 0: quantized integers write
-// it as their zero point.
-std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor);
 // For rows: the first input and the output are of one type. (A file may store
 // any type for an output.)
 bool KeepsType(const OpTypes& types);

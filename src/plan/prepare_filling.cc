@@ -8,6 +8,7 @@
 #include "src/graph/shapes_runtime.h"
 #include "src/kernels/elementwise/typed.h"
 #include "src/kernels/movement/movement.h"
+#include "src/plan/copies.h"
 #include "src/plan/lowering.h"
 #include "src/plan/number_of.h"
 #include "src/plan/prepare.h"

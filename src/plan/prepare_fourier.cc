@@ -81,7 +81,7 @@ Status PrepareComplexPart(Lowering& lowering, const Node& node) {
   kernels::CopyLoops loops;
   loops.Add(lowering.Elements(y), 2, 1);
   loops.from_first = node.op->code == OpCode::kImag ? 1 : 0;
-  AddFilledCopies(lowering, node, {{loops, x}}, y);
+  AddCopies(lowering, node, {{loops, x}}, y);
   return {};
 }
 

@@ -155,7 +155,7 @@ Status PrepareDepthAndSpace(Lowering& lowering, const Node& node) {
   add(depth[2], depth_strides[2], block * space_strides[2]);
   add(side, space[3], space_strides[2]);
   add(space[3], 1, 1);
-  AddFilledCopies(lowering, node, {{loops, x}}, y);
+  AddCopies(lowering, node, {{loops, x}}, y);
   return {};
 }
 
@@ -215,7 +215,7 @@ Status PreparePadV2(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i], to[i]);
     loops.to_first += static_cast<ptrdiff_t>(pads[2 * i]) * to[i];
   }
-  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, fill});
+  AddCopies(lowering, node, {{loops, x}}, y, {{}, fill});
   return {};
 }
 

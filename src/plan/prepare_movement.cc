@@ -9,7 +9,7 @@
 #include "src/graph/shape_rule.h"
 #include "src/kernels/elementwise/typed.h"
 #include "src/kernels/movement/movement.h"
-#include "src/kernels/movement/narrow.h"
+#include "src/plan/copies.h"
 #include "src/plan/lowering.h"
 #include "src/plan/number_of.h"
 #include "src/plan/prepare.h"
@@ -19,101 +19,6 @@ namespace {
 
 using graph::OpCode;
 using kernels::CopyLoops;
-
-struct Copy {
-  CopyLoops loops;
-  int32_t from = 0;
-};
-
-size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
-  return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
-}
-
-bool IsNarrow(const Lowering& lowering, int32_t tensor) {
-  return graph::BitsPerElement(lowering.TypeOf(tensor)) < 8;
-}
-
-kernels::Narrow NarrowOf(graph::Type type) {
-  return {graph::BitsPerElement(type), type != graph::Type::kUint4};
-}
-
-void Fill(std::span<const std::byte> value, size_t bytes, std::byte* to) {
-  if (value.size() == 1) {
-    std::memset(to, std::to_integer<int>(value[0]), bytes);
-  } else if (!value.empty()) {
-    for (size_t at = 0; at + value.size() <= bytes; at += value.size()) {
-      std::memcpy(to + at, value.data(), value.size());
-    }
-  }
-}
-
-// Types of which a byte holds several: one per byte while they move.
-void AddNarrowCopies(Lowering& lowering, Step step,
-                     const std::vector<Copy>& copies, int32_t y,
-                     const std::vector<std::byte>& fill) {
-  const kernels::Narrow type = NarrowOf(lowering.TypeOf(y));
-  const size_t out = lowering.Elements(y);
-  std::vector<size_t> sizes;
-  size_t most = 0;
-  for (const Copy& copy : copies) {
-    sizes.push_back(lowering.Elements(copy.from));
-    most = std::max(most, sizes.back());
-  }
-  step.scratch_bytes = out + most;
-  step.run = [=](const StepContext& context) -> Status {
-    std::byte* wide = context.scratch + out;
-    Fill(fill, out, context.scratch);
-    for (size_t i = 0; i < copies.size(); ++i) {
-      kernels::Unpack(type, sizes[i], context.tensors[copies[i].from], wide);
-      kernels::RunCopy(copies[i].loops, wide, context.scratch, *context.pool);
-    }
-    kernels::Pack(type, out, context.scratch, context.tensors[y]);
-    return {};
-  };
-  lowering.Add(std::move(step));
-}
-
-// One step that runs the copies into `y`; `fill`, one element, is written
-// everywhere first.
-void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
-               int32_t y, const std::vector<std::byte>& fill = {},
-               kernels::Activation activation = kernels::Activation::kNone) {
-  Step step;
-  step.name = Name(node.op->code);
-  for (Copy& copy : copies) {
-    copy.loops.element_bytes = std::max<size_t>(1, ElementBytes(lowering, y));
-    copy.loops = kernels::Simplify(copy.loops);
-    step.inputs.push_back(copy.from);
-  }
-  step.outputs = {y};
-  if (IsNarrow(lowering, y)) {
-    AddNarrowCopies(lowering, std::move(step), copies, y, fill);
-    return;
-  }
-  const size_t bytes = lowering.plan().tensors[y].bytes;
-  const size_t elements = lowering.Elements(y);
-  const kernels::Number number =
-      NumberOf(lowering.TypeOf(y)).value_or(kernels::Number::kUint8);
-  step.run = [=, copies =
-                     std::move(copies)](const StepContext& context) -> Status {
-    Fill(fill, bytes, context.tensors[y]);
-    for (const Copy& copy : copies) {
-      kernels::RunCopy(copy.loops, context.tensors[copy.from],
-                       context.tensors[y], *context.pool);
-    }
-    kernels::RunClamp(number, activation, elements, context.tensors[y],
-                      *context.pool);
-    return {};
-  };
-  lowering.Add(std::move(step));
-}
-
-std::array<ptrdiff_t, kernels::kMaxCopyRank> StridesOf(
-    const graph::Shape& shape) {
-  std::array<ptrdiff_t, kernels::kMaxCopyRank> strides{};
-  kernels::RowMajorStrides(shape, strides.data());
-  return strides;
-}
 
 // y = x[first + i * step] along each dim of x; dims of y in `kept` order are
 // those of x. An alias where that is one run of memory.
@@ -404,7 +309,8 @@ Status PreparePad(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i], to[i]);
     loops.to_first += static_cast<ptrdiff_t>(pads[2 * i]) * to[i];
   }
-  AddCopies(lowering, node, {{loops, x}}, y, ZeroOf(lowering, y));
+  AddCopies(lowering, node, {{loops, x}}, y,
+            {ZeroOf(lowering, y), graph::kNoTensor});
   return {};
 }
 

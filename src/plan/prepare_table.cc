@@ -13,6 +13,8 @@ std::span<const OpRow> OpTable() {
     std::vector<OpRow> rows;
     for (const std::span<const OpRow> group : {
              ControlRows(),
+             QuantizedElementwiseRows(),
+             QuantizedReductionRows(),
              ConvRows(),
              MatmulRows(),
              ElementwiseRows(),
@@ -27,6 +29,7 @@ std::span<const OpRow> OpTable() {
              CustomRows(),
              QuantizedRows(),
              ConvertRows(),
+             RecurrentRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

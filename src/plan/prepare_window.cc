@@ -273,7 +273,7 @@ Status PrepareStablehloPad(Lowering& lowering, const Node& node) {
     loops.from_first += static_cast<ptrdiff_t>(first) * from[i];
     loops.to_first += static_cast<ptrdiff_t>(first * step + low[i]) * to[i];
   }
-  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, node.inputs[1]});
+  AddCopies(lowering, node, {{loops, x}}, y, {{}, node.inputs[1]});
   return {};
 }
 
@@ -295,7 +295,7 @@ Status PrepareDilate(Lowering& lowering, const Node& node) {
     loops.Add(static_cast<size_t>(in[i]), from[i],
               static_cast<ptrdiff_t>(dilations[i]) * to[i]);
   }
-  AddFilledCopies(lowering, node, {{loops, x}}, y, {{}, fill});
+  AddCopies(lowering, node, {{loops, x}}, y, {{}, fill});
   return {};
 }
 
@@ -408,7 +408,7 @@ Status PrepareMatrixDiag(Lowering& lowering, const Node& node) {
   kernels::CopyLoops loops;
   loops.Add(rows, n, n * n);
   loops.Add(static_cast<size_t>(n), 1, n + 1);
-  AddFilledCopies(lowering, node, {{loops, x}}, y, {ZeroOf(lowering, y), -1});
+  AddCopies(lowering, node, {{loops, x}}, y, {ZeroOf(lowering, y), -1});
   return {};
 }
 
@@ -435,7 +435,7 @@ Status PrepareMatrixSetDiag(Lowering& lowering, const Node& node) {
   all.Add(elements, 1, 1);
   line.Add(planes, n, plane);
   line.Add(static_cast<size_t>(n), 1, columns + 1);
-  AddFilledCopies(lowering, node, {{all, x}, {line, diagonal}}, y);
+  AddCopies(lowering, node, {{all, x}, {line, diagonal}}, y);
   return {};
 }
 
