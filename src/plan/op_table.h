@@ -86,6 +86,7 @@ std::span<const OpRow> MovementRows();
 std::span<const OpRow> TypedRows();
 std::span<const OpRow> IndexingRows();
 std::span<const OpRow> FillingRows();
+std::span<const OpRow> StringRows();
 
 }  // namespace lathe::plan
 

@@ -19,6 +19,7 @@ std::span<const OpRow> OpTable() {
              TypedRows(),
              IndexingRows(),
              FillingRows(),
+             StringRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
