@@ -17,7 +17,9 @@ std::span<const OpRow> OpTable() {
              ElementwiseRows(),
              MovementRows(),
              TypedRows(),
+             ScanRows(),
              IndexingRows(),
+             ScatterRows(),
              FillingRows(),
              StringRows(),
          }) {

@@ -10,7 +10,7 @@
 #include "src/kernels/movement/movement.h"
 #include "src/kernels/strings/strings.h"
 #include "src/plan/lowering.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -28,10 +28,6 @@ Strides StridesOf(const Shape& shape) {
   Strides strides{};
   kernels::RowMajorStrides(shape, strides.data());
   return strides;
-}
-
-size_t Product(std::span<const int32_t> dims) {
-  return graph::ElementCount(dims);
 }
 
 // One call, its operands checked.
