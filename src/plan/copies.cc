@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "src/kernels/elementwise/typed.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 
 namespace lathe::plan {
 namespace {
@@ -30,10 +30,6 @@ kernels::Narrow NarrowOf(graph::Type type) {
 
 bool IsNarrow(const Lowering& lowering, int32_t tensor) {
   return ElementBytes(lowering, tensor) == 0;
-}
-
-size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
-  return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
 }
 
 void AddCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,

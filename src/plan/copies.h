@@ -27,9 +27,7 @@ struct Fill {
   int32_t tensor = graph::kNoTensor;
 };
 
-// 0 for types of which a byte holds several.
-size_t ElementBytes(const Lowering& lowering, int32_t tensor);
-// Whether it is one of those types, and how they are packed.
+// Types of which a byte holds several, and how they are packed.
 bool IsNarrow(const Lowering& lowering, int32_t tensor);
 kernels::Narrow NarrowOf(graph::Type type);
 

@@ -88,7 +88,9 @@ std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
 std::span<const OpRow> TypedRows();
+std::span<const OpRow> ScanRows();
 std::span<const OpRow> IndexingRows();
+std::span<const OpRow> ScatterRows();
 std::span<const OpRow> FillingRows();
 std::span<const OpRow> ImageRows();
 std::span<const OpRow> VolumeRows();
@@ -100,6 +102,7 @@ std::span<const OpRow> ConvertRows();
 std::span<const OpRow> QuantizedElementwiseRows();
 std::span<const OpRow> QuantizedReductionRows();
 std::span<const OpRow> RecurrentRows();
+std::span<const OpRow> StringRows();
 
 }  // namespace lathe::plan
 

@@ -12,6 +12,7 @@
 #include "src/kernels/norm/norm.h"
 #include "src/plan/copies.h"
 #include "src/plan/lowering.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {

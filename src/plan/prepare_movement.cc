@@ -11,7 +11,7 @@
 #include "src/kernels/movement/movement.h"
 #include "src/plan/copies.h"
 #include "src/plan/lowering.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {

@@ -20,7 +20,9 @@ std::span<const OpRow> OpTable() {
              ElementwiseRows(),
              MovementRows(),
              TypedRows(),
+             ScanRows(),
              IndexingRows(),
+             ScatterRows(),
              FillingRows(),
              ImageRows(),
              VolumeRows(),
@@ -30,6 +32,7 @@ std::span<const OpRow> OpTable() {
              QuantizedRows(),
              ConvertRows(),
              RecurrentRows(),
+             StringRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

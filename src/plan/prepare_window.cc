@@ -14,6 +14,7 @@
 #include "src/kernels/window/slices.h"
 #include "src/plan/copies.h"
 #include "src/plan/lowering.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {

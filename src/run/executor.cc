@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "src/graph/shape_rule.h"
+#include "src/graph/shapes_runtime.h"
+#include "src/plan/string_op.h"
 
 namespace lathe::run {
 namespace {
@@ -165,43 +167,86 @@ Status Executor::PlanAhead() {
   return {};
 }
 
-// Fills the operator's small integer inputs from memory and works out its
-// outputs.
+// Works out the operator's outputs from what memory holds.
 Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
                                  Stage::Reason* reason) {
   const graph::Op& source = Source().ops[op];
-  std::vector<KnownTensor> inputs(source.inputs.size());
-  std::vector<const KnownTensor*> pointers(source.inputs.size(), nullptr);
-  for (size_t i = 0; i < source.inputs.size(); ++i) {
-    const int32_t tensor = source.inputs[i];
-    if (tensor < 0) continue;
-    inputs[i] = known[static_cast<size_t>(tensor)];
-    pointers[i] = &inputs[i];
-    if (inputs[i].values || !graph::IsFollowed(inputs[i].type)) continue;
-    const std::span<const std::byte> bytes = Bytes(tensor);
-    if (bytes.size() != graph::ByteCount(inputs[i].type, inputs[i].shape)) {
-      continue;
-    }
-    inputs[i].values = ValuesOf(inputs[i].type, bytes);
-    if (reason != nullptr && bytes.size() <= kMostComparedBytes) {
-      reason->values.emplace_back(
-          tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
-      known[static_cast<size_t>(tensor)].values = inputs[i].values;
-    }
+  std::vector<const KnownTensor*> inputs;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const int32_t tensor : source.inputs) {
+    inputs.push_back(tensor < 0 ? nullptr
+                                : &known[static_cast<size_t>(tensor)]);
+    bytes.push_back(tensor < 0 ? std::span<const std::byte>() : Bytes(tensor));
   }
-  auto outputs = graph::InferOp(*shared_.graph, source, pointers);
+  std::vector<graph::Type> stored;
+  for (const int32_t tensor : source.outputs) {
+    stored.push_back(Source().tensors[static_cast<size_t>(tensor)].type);
+  }
+  auto outputs =
+      graph::InferOpWithValues(*shared_.graph, source, inputs, bytes, stored);
   if (!outputs) {
     return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
                 outputs.error().message);
   }
+  if (reason != nullptr) {
+    reason->op = op;
+    // Sizes that do not follow from a few integers.
+    switch (source.code) {
+      case OpCode::kWhere:
+      case OpCode::kUnique:
+      case OpCode::kRange:
+      case OpCode::kSegmentSum:
+      case OpCode::kEmbeddingLookupSparse:
+        reason->counts = true;
+        break;
+      default:
+        break;
+    }
+    for (size_t i = 0; i < source.inputs.size(); ++i) {
+      const int32_t tensor = source.inputs[i];
+      if (tensor < 0) continue;
+      KnownTensor& input = known[static_cast<size_t>(tensor)];
+      if (input.values || !graph::IsFollowed(input.type) ||
+          bytes[i].size() > kMostComparedBytes ||
+          bytes[i].size() != graph::ByteCount(input.type, input.shape)) {
+        continue;
+      }
+      reason->values.emplace_back(
+          tensor, std::vector<std::byte>(bytes[i].begin(), bytes[i].end()));
+      input.values = ValuesOf(input.type, bytes[i]);
+    }
+    for (const KnownTensor& output : *outputs) {
+      reason->outputs.push_back(output.shape);
+    }
+  }
+  TakeShapes(op, std::move(*outputs), known);
+  return {};
+}
+
+void Executor::TakeShapes(size_t op, std::vector<KnownTensor> outputs,
+                          std::vector<KnownTensor>& known) const {
+  const graph::Op& source = Source().ops[op];
   for (size_t i = 0; i < source.outputs.size(); ++i) {
     const auto at = static_cast<size_t>(source.outputs[i]);
-    known[at] = std::move((*outputs)[i]);
+    known[at] = std::move(outputs[i]);
+    // What is stored decides: CAST and QUANTIZE often say it nowhere else.
     known[at].type = Source().tensors[at].type;
     graph::FitValues(known[at]);
-    if (reason != nullptr) reason->outputs.push_back(known[at].shape);
   }
-  if (reason != nullptr) reason->op = op;
+}
+
+Status Executor::InferAhead(size_t op, std::vector<KnownTensor>& known) const {
+  const graph::Op& source = Source().ops[op];
+  std::vector<const KnownTensor*> inputs;
+  for (const int32_t t : source.inputs) {
+    inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
+  }
+  auto outputs = graph::InferOp(*shared_.graph, source, inputs);
+  if (!outputs) {
+    return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
+                outputs.error().message);
+  }
+  TakeShapes(op, std::move(*outputs), known);
   return {};
 }
 
@@ -212,7 +257,6 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
                                    std::vector<Stage::Reason>& reasons) {
   const graph::Subgraph& source = Source();
   std::vector<bool> made_here(source.tensors.size());
-  std::vector<const KnownTensor*> inputs;
   for (size_t i = first; i < source.ops.size(); ++i) {
     const graph::Op& op = source.ops[i];
     if (plan::RunsBetweenPlans(source, op)) return i;
@@ -226,32 +270,20 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
                                  known[static_cast<size_t>(t)].shape) > 0));
         });
     for (const int32_t t : op.outputs) made_here[static_cast<size_t>(t)] = true;
-    inputs.clear();
-    for (const int32_t t : op.inputs) {
-      inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
-    }
     // The first operator of a later plan may be there because its kernel waits
     // for values.
     const bool waits = values_there && i == first && !stages_.empty();
-    auto outputs = graph::InferOp(*shared_.graph, op, inputs);
-    if (!outputs || waits) {
-      if (!outputs && outputs.error().code != ErrorCode::kUnsupported) {
-        return Fail(outputs.error().code, "{}: {}", PlaceOf(source, i),
-                    outputs.error().message);
+    if (!waits) {
+      const Status status = InferAhead(i, known);
+      if (status) continue;
+      if (status.error().code != ErrorCode::kUnsupported) {
+        return std::unexpected(status.error());
       }
       if (!values_there) return i;
-      Stage::Reason reason;
-      LATHE_TRY(InferWithValues(i, known, &reason));
-      if (!reason.values.empty()) reasons.push_back(std::move(reason));
-      continue;
     }
-    for (size_t j = 0; j < op.outputs.size(); ++j) {
-      const auto at = static_cast<size_t>(op.outputs[j]);
-      known[at] = std::move((*outputs)[j]);
-      // What is stored decides: CAST and QUANTIZE often say it nowhere else.
-      known[at].type = source.tensors[at].type;
-      graph::FitValues(known[at]);
-    }
+    Stage::Reason reason;
+    LATHE_TRY(InferWithValues(i, known, &reason));
+    reasons.push_back(std::move(reason));
   }
   return source.ops.size();
 }
@@ -296,7 +328,11 @@ Result<bool> Executor::BuildStage(bool running) {
   if (at_between) {
     stage->between = true;
     const size_t op = stage->next_op++;
-    if (InferWithValues(op, stage->known, nullptr)) {
+    const Status ahead = InferAhead(op, stage->known);
+    if (!ahead && ahead.error().code != ErrorCode::kUnsupported) {
+      return std::unexpected(ahead.error());
+    }
+    if (ahead) {
       for (const int32_t t : source.ops[op].outputs) {
         const auto at = static_cast<size_t>(t);
         if (stage->known[at].type == graph::Type::kString) {
@@ -343,9 +379,16 @@ void Executor::DropStages(size_t count) {
 
 bool Executor::StillHolds(const Stage& stage) {
   return std::ranges::all_of(stage.reasons, [&](const Stage::Reason& reason) {
-    return std::ranges::all_of(reason.values, [&](const auto& value) {
-      return std::ranges::equal(Bytes(value.first), value.second);
-    });
+    const bool same =
+        std::ranges::all_of(reason.values, [&](const auto& value) {
+          return std::ranges::equal(Bytes(value.first), value.second);
+        });
+    if (!same) return false;
+    if (!reason.counts) return true;
+    std::vector<KnownTensor> known = stage.known;
+    Stage::Reason again;
+    return InferWithValues(reason.op, known, &again) &&
+           again.outputs == reason.outputs;
   });
 }
 
@@ -535,6 +578,28 @@ Status Executor::RunOnce(const graph::Op& op, const RunOptions& options) {
   return {};
 }
 
+Status Executor::RunStrings(Stage& stage) {
+  const size_t index = stage.next_op - 1;
+  const graph::Op& op = Source().ops[index];
+  LATHE_TRY(InferWithValues(index, known_, nullptr));
+  std::vector<const KnownTensor*> inputs;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const int32_t t : op.inputs) {
+    inputs.push_back(t < 0 ? nullptr : &known_[static_cast<size_t>(t)]);
+    bytes.push_back(t < 0 ? std::span<const std::byte>() : Bytes(t));
+  }
+  std::vector<KnownTensor> outputs;
+  for (const int32_t t : op.outputs) {
+    outputs.push_back(known_[static_cast<size_t>(t)]);
+  }
+  std::vector<std::vector<std::byte>> results(op.outputs.size());
+  LATHE_TRY(plan::RunStringOp(op, inputs, bytes, outputs, results));
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    Own(op.outputs[i], results[i], outputs[i]);
+  }
+  return {};
+}
+
 Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
   const graph::Op& op = Source().ops[stage.next_op - 1];
   const graph::Options& fields = op.options;
@@ -566,7 +631,7 @@ Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
     case OpCode::kCallOnce:
       return RunOnce(op, options);
     default:
-      return Unsupported("no kernel for strings");
+      return RunStrings(stage);
   }
 }
 

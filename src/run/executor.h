@@ -85,6 +85,7 @@ class Executor {
       size_t op = 0;
       std::vector<std::pair<int32_t, std::vector<std::byte>>> values;
       std::vector<graph::Shape> outputs;
+      bool counts = false;  // The operator's outputs depend on more than these.
     };
     std::vector<Reason> reasons;
   };
@@ -113,6 +114,9 @@ class Executor {
                            std::vector<Stage::Reason>& reasons);
   Status InferWithValues(size_t op, std::vector<graph::KnownTensor>& known,
                          Stage::Reason* reason);
+  Status InferAhead(size_t op, std::vector<graph::KnownTensor>& known) const;
+  void TakeShapes(size_t op, std::vector<graph::KnownTensor> outputs,
+                  std::vector<graph::KnownTensor>& known) const;
   bool StillHolds(const Stage& stage);
   void DropStages(size_t count);
   void TakeOutputs(const Stage& stage);
@@ -121,6 +125,7 @@ class Executor {
   Status RunBranch(const graph::Op& op, const std::vector<int64_t>& targets,
                    size_t chosen, const RunOptions& options);
   Status RunWhile(const graph::Op& op, const RunOptions& options);
+  Status RunStrings(Stage& stage);
   Status RunOnce(const graph::Op& op, const RunOptions& options);
   Result<Executor*> Call(size_t subgraph, std::span<const int32_t> arguments,
                          const RunOptions& options);
