@@ -99,8 +99,10 @@ Result<Packed> Lowering::Pack(
     int32_t tensor, std::string_view layout, size_t floats,
     const std::function<void(const float*, float*)>& pack) {
   const std::span<const std::byte> source = ConstantBytes(tensor);
+  // By address: a part of a constant has no buffer of its own. The constants
+  // live as long as the cache.
   const std::string key =
-      fmt::format("{}/{}/{}", subgraph_.tensors[tensor].buffer,
+      fmt::format("{}/{}/{}", static_cast<const void*>(source.data()),
                   graph::ToString(ShapeOf(tensor)), layout);
   return cache_.Get(key, floats * sizeof(float), [&](std::span<std::byte> to) {
     // The format promises 4-byte alignment in practice, not by its rules.

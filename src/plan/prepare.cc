@@ -1,5 +1,7 @@
 #include "src/plan/prepare.h"
 
+#include <span>
+
 namespace lathe::plan {
 
 Result<kernels::Activation> ActivationOf(const graph::Options& options) {
@@ -25,6 +27,14 @@ Status NeedFloat(const Lowering& lowering, const Node& node) {
     }
   }
   return {};
+}
+
+Status CheckMatrices(const graph::Shape& shape) {
+  constexpr uint64_t kMost = uint64_t{1} << 22;
+  const size_t front = shape.size() < 2 ? 0 : shape.size() - 2;
+  const uint64_t matrices = graph::ElementCount(std::span(shape).first(front));
+  if (matrices <= kMost) return {};
+  return Unsupported("{} matrices, limit {}", matrices, kMost);
 }
 
 size_t AxisOf(int64_t axis, size_t rank) {
