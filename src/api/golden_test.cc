@@ -386,7 +386,7 @@ class FullSize : public testing::Test {
  protected:
   void SetUp() override {
     if (std::getenv("LATHE_FULL") == nullptr) {
-      GTEST_SKIP() << "set LATHE_FULL to run it: writes 2 GB, takes minutes";
+      GTEST_SKIP() << "set LATHE_FULL to run it: writes 2 GB, half a minute";
     }
   }
 

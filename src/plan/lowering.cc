@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "fmt/ranges.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/mapped_file.h"
 #include "src/kernels/quantized/narrow.h"
@@ -62,6 +63,8 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       tensor.home = Home::kConstant;
       tensor.constant = bytes->data();
       plan_.owned.push_back(std::move(bytes));
+      keys_[static_cast<int32_t>(i)] =
+          fmt::format("values {}", fmt::join(*known[i].values, " "));
     } else if (source.is_variable) {
       tensor.home = Home::kOutside;
     }

@@ -40,6 +40,86 @@ region snake(x, a, b) -> y {ops=0-4}
 output z
 )",
        {"snake+CONV_2D"}},
+      {"snake_in_front_of_a_convolution_of_width_1",
+       R"(graph main
+input x: float32[1,1,20,4]
+const a: float32[4] = 1 2 0.5 3
+const b: float32[4] = 1 0.3 2 0.2
+const w: float32[5,1,1,4]
+xa = MUL(x, a)
+s = SIN(xa)
+q = MUL(s, s)
+bump = MUL(q, b)
+y = ADD(x, bump)
+z = CONV_2D(y, w, -) {stride_w=1 stride_h=1}
+region snake(x, a, b) -> y {ops=0-4}
+output z
+)",
+       {"snake+CONV_2D"}},
+      {"snake_in_front_of_a_convolution_with_few_outputs",
+       R"(graph main
+input x: float32[1,1,40,4]
+const a: float32[4] = 1 2 0.5 3
+const b: float32[4] = 1 0.3 2 0.2
+const w: float32[2,1,7,4]
+xa = MUL(x, a)
+s = SIN(xa)
+q = MUL(s, s)
+bump = MUL(q, b)
+y = ADD(x, bump)
+z = CONV_2D(y, w, -) {stride_w=1 stride_h=1}
+region snake(x, a, b) -> y {ops=0-4}
+output z
+)",
+       {"snake+CONV_2D"}},
+      {"snake_in_front_of_a_strided_convolution",
+       R"(graph main
+input x: float32[1,1,40,4]
+const a: float32[4] = 1 2 0.5 3
+const b: float32[4] = 1 0.3 2 0.2
+const w: float32[6,1,8,4]
+xa = MUL(x, a)
+s = SIN(xa)
+q = MUL(s, s)
+bump = MUL(q, b)
+y = ADD(x, bump)
+z = CONV_2D(y, w, -) {stride_w=4 stride_h=1}
+region snake(x, a, b) -> y {ops=0-4}
+output z
+)",
+       {"snake+CONV_2D"}},
+      {"snake_in_front_of_a_square_convolution",
+       R"(graph main
+input x: float32[2,5,6,4]
+const a: float32[4] = 1 2 0.5 3
+const b: float32[4] = 1 0.3 2 0.2
+const w: float32[3,3,3,4]
+xa = MUL(x, a)
+s = SIN(xa)
+q = MUL(s, s)
+bump = MUL(q, b)
+y = ADD(x, bump)
+z = CONV_2D(y, w, -) {stride_w=1 stride_h=2}
+region snake(x, a, b) -> y {ops=0-4}
+output z
+)",
+       {"snake+CONV_2D"}},
+      {"snake_in_front_of_a_grouped_convolution",
+       R"(graph main
+input x: float32[1,5,6,4]
+const a: float32[4] = 1 2 0.5 3
+const b: float32[4] = 1 0.3 2 0.2
+const w: float32[6,3,3,2]
+xa = MUL(x, a)
+s = SIN(xa)
+q = MUL(s, s)
+bump = MUL(q, b)
+y = ADD(x, bump)
+z = CONV_2D(y, w, -) {stride_w=1 stride_h=1}
+region snake(x, a, b) -> y {ops=0-4}
+output z
+)",
+       {"snake+CONV_2D"}},
       {"snake_that_others_see",
        R"(graph main
 input x: float32[1,1,20,4]

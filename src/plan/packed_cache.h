@@ -18,7 +18,7 @@ namespace lathe::plan {
 
 using Packed = std::shared_ptr<const AlignedBuffer>;
 
-// Thread-safe. Holds a packing as long as any plan uses it.
+// Thread-safe; `pack` may ask for other packings. Holds a packing as long as any plan uses it.
 class PackedCache {
  public:
   // The packing under `key` (kernel, layout and source buffer in words), made
@@ -31,7 +31,7 @@ class PackedCache {
   uint64_t bytes() const;
 
  private:
-  mutable std::mutex mutex_;
+  mutable std::recursive_mutex mutex_;
   std::map<std::string, std::weak_ptr<const AlignedBuffer>> entries_;
 };
 

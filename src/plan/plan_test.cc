@@ -265,6 +265,36 @@ output columns
   EXPECT_EQ(columns, 3);
 }
 
+TEST(Plan, TellsPartsOfOneConstantApart) {
+  // The parts lie in one buffer and have one shape.
+  const Bench bench(R"(graph main
+input x: float32[1,2]
+const w: float32[6,2] = 1 2 3 4 5 6 7 8 9 10 11 12
+const axis: int32[] = 0
+const rows: int32[2] = 2 2
+const begin: int32[2] = 4 0
+a, b, c = SPLIT(axis, w) {num_splits=3}
+d = SLICE(w, begin, rows)
+ya = FULLY_CONNECTED(x, a, -)
+yb = FULLY_CONNECTED(x, b, -)
+yc = FULLY_CONNECTED(x, c, -)
+yd = FULLY_CONNECTED(x, d, -)
+output ya
+output yb
+output yc
+output yd
+)",
+                    Best());
+  ASSERT_TRUE(bench.status()) << bench.status().error().message;
+  bench.Input(0)[0] = 1;
+  bench.Input(0)[1] = 100;
+  ASSERT_TRUE(bench.Run());
+  EXPECT_THAT(bench.Output(0), ElementsAre(201, 403));
+  EXPECT_THAT(bench.Output(1), ElementsAre(605, 807));
+  EXPECT_THAT(bench.Output(2), ElementsAre(1009, 1211));
+  EXPECT_THAT(bench.Output(3), ElementsAre(1009, 1211));
+}
+
 // --- Random graphs ----------------------------------------------------------
 
 // A random graph of `ops` operators. All of its tensors that operators make are
@@ -491,6 +521,20 @@ output y
                     Best());
   ASSERT_FALSE(bench.status());
   EXPECT_EQ(bench.status().error().code, ErrorCode::kUnsupported);
+}
+
+TEST(Plan, RefusesMoreMatricesThanItShouldList) {
+  // Small inputs, but 400 million products; lists of them would take 9 GB.
+  const Bench bench(R"(graph main
+input a: float32[20000,1,1,1]
+input b: float32[20000,1,1]
+y = BATCH_MATMUL(a, b)
+output y
+)",
+                    Best());
+  ASSERT_FALSE(bench.status());
+  EXPECT_EQ(bench.status().error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(bench.status().error().message, HasSubstr("400000000 matrices"));
 }
 
 TEST(Plan, SaysWhichIndexIsOutOfRange) {

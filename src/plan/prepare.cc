@@ -1,8 +1,9 @@
 #include "src/plan/prepare.h"
 
 #include <algorithm>
-#include <cstring>
 #include <cmath>
+#include <cstring>
+#include <span>
 
 namespace lathe::plan {
 
@@ -48,6 +49,14 @@ Status NeedFloat(const Lowering& lowering, const Node& node) {
     }
   }
   return {};
+}
+
+Status CheckMatrices(const graph::Shape& shape) {
+  constexpr uint64_t kMost = uint64_t{1} << 22;
+  const size_t front = shape.size() < 2 ? 0 : shape.size() - 2;
+  const uint64_t matrices = graph::ElementCount(std::span(shape).first(front));
+  if (matrices <= kMost) return {};
+  return Unsupported("{} matrices, limit {}", matrices, kMost);
 }
 
 bool FloatOperands(const OpTypes& types) {

@@ -32,6 +32,10 @@ bool FloatOperands(const OpTypes& types);
 bool KeepsType(const OpTypes& types);
 inline constexpr std::string_view kKeepsType = "output of the input's type";
 
+// Refuses a product of more matrices than lists of them should grow to. Called
+// before the lists are made: shapes that broadcast make many out of few.
+Status CheckMatrices(const graph::Shape& shape);
+
 // A possibly negative axis as an index below `rank`.
 size_t AxisOf(int64_t axis, size_t rank);
 

@@ -86,6 +86,7 @@ Status PrepareBatchMatmul(Lowering& lowering, const Node& node) {
   const graph::Shape& sb = lowering.ShapeOf(b);
   const graph::Shape& sy = lowering.ShapeOf(y);
   const size_t rank = sy.size();
+  LATHE_TRY(CheckMatrices(sy));
   kernels::BatchGemm gemm;
   gemm.m = sy[rank - 2];
   gemm.n = sy[rank - 1];
