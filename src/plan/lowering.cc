@@ -133,9 +133,12 @@ std::span<const std::byte> Lowering::ConstantBytes(int32_t tensor) const {
     Result<Packed> made =
         cache_.Get(KeyOf(tensor), facts.bytes, [&](std::span<std::byte> to) {
           std::vector<std::byte> space;
-          const auto source = SourceOf(found->second, space);
-          found->second.make(source, to);
-          GiveBack(source);
+          const Derived& derived = found->second;
+          derived.make(derived.source == graph::kNoTensor
+                           ? derived.stored
+                           : BytesOf(derived.source, space),
+                       to);
+          GiveBack(RootOf(tensor));
         });
     if (!made) throw std::bad_alloc();  // The API turns it into an Error.
     facts.constant = (*made)->data();
@@ -164,35 +167,33 @@ Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
 Result<Packed> Lowering::Pack(
     int32_t tensor, std::string_view layout, size_t floats,
     const std::function<void(const float*, float*)>& pack) {
-  const std::string key = fmt::format("{}/{}/{}", KeyOf(tensor),
-                                      graph::ToString(ShapeOf(tensor)), layout);
-  const size_t bytes = floats * sizeof(float);
-  const auto found = derived_.find(tensor);
-  if (found != derived_.end()) {
-    CountPacked(tensor);
-    if (plan_.tensors[tensor].constant == nullptr) {
-      return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
-        std::vector<float> values(Elements(tensor));
-        std::vector<std::byte> space;
-        const auto source = SourceOf(found->second, space);
-        found->second.make(source, std::as_writable_bytes(std::span(values)));
-        pack(values.data(), reinterpret_cast<float*>(to.data()));
-        GiveBack(source);
+  return PackConstant(
+      tensor, layout, floats * sizeof(float),
+      [&](std::span<const std::byte> source, std::span<std::byte> to) {
+        // The format promises 4-byte alignment in practice, not by its rules.
+        std::vector<float> copy;
+        const float* from = reinterpret_cast<const float*>(source.data());
+        if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
+          copy.resize(source.size() / sizeof(float));
+          std::memcpy(copy.data(), source.data(), source.size());
+          from = copy.data();
+        }
+        pack(from, reinterpret_cast<float*>(to.data()));
       });
-    }
-  }
-  const std::span<const std::byte> source = ConstantBytes(tensor);
+}
+
+Result<Packed> Lowering::PackConstant(
+    int32_t tensor, std::string_view layout, uint64_t bytes,
+    const std::function<void(std::span<const std::byte>, std::span<std::byte>)>&
+        pack) {
+  const std::string key =
+      fmt::format("{}/{}/{}/{}", KeyOf(tensor), Name(TypeOf(tensor)),
+                  graph::ToString(ShapeOf(tensor)), layout);
+  CountPacked(tensor);
   return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
-    // The format promises 4-byte alignment in practice, not by its rules.
-    std::vector<float> copy;
-    const float* from = reinterpret_cast<const float*>(source.data());
-    if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
-      copy.resize(source.size() / sizeof(float));
-      std::memcpy(copy.data(), source.data(), source.size());
-      from = copy.data();
-    }
-    pack(from, reinterpret_cast<float*>(to.data()));
-    GiveBack(source);
+    std::vector<std::byte> space;
+    pack(BytesOf(tensor, space), to);
+    GiveBack(RootOf(tensor));
   });
 }
 
@@ -205,18 +206,31 @@ void Lowering::GiveBack(std::span<const std::byte> source) const {
   }
 }
 
-std::span<const std::byte> Lowering::SourceOf(
-    const Derived& derived, std::vector<std::byte>& space) const {
-  if (derived.source == graph::kNoTensor) return derived.stored;
-  const PlanTensor& facts = plan_.tensors[derived.source];
-  const auto found = derived_.find(derived.source);
+std::span<const std::byte> Lowering::BytesOf(
+    int32_t tensor, std::vector<std::byte>& space) const {
+  const PlanTensor& facts = plan_.tensors[tensor];
+  const auto found = derived_.find(tensor);
   if (facts.constant != nullptr || found == derived_.end()) {
     return {facts.constant, facts.bytes};
   }
+  const Derived& derived = found->second;
   space.resize(facts.bytes);
   std::vector<std::byte> below;
-  found->second.make(SourceOf(found->second, below), space);
+  derived.make(derived.source == graph::kNoTensor
+                   ? derived.stored
+                   : BytesOf(derived.source, below),
+               space);
   return space;
+}
+
+std::span<const std::byte> Lowering::RootOf(int32_t tensor) const {
+  const auto found = derived_.find(tensor);
+  if (found == derived_.end()) {
+    return {plan_.tensors[tensor].constant, plan_.tensors[tensor].bytes};
+  }
+  return found->second.source == graph::kNoTensor
+             ? found->second.stored
+             : RootOf(found->second.source);
 }
 
 void Lowering::CountPacked(int32_t tensor) {

@@ -49,6 +49,12 @@ class Lowering {
   Result<Packed> Pack(int32_t tensor, std::string_view layout, size_t floats,
                       const std::function<void(const float*, float*)>& pack);
 
+  // The same of a constant of any type; `pack` gets its bytes, not aligned.
+  Result<Packed> PackConstant(
+      int32_t tensor, std::string_view layout, uint64_t bytes,
+      const std::function<void(std::span<const std::byte> from,
+                               std::span<std::byte> to)>& pack);
+
   // A packing of any constants into `bytes` bytes, under a key that says what
   // it is made of (operators with the same key share it); the reader of the
   // pages gives them back itself where they lie in options().mapping.
@@ -108,9 +114,11 @@ class Lowering {
     size_t last_node = 0;
   };
   void DensifyConstant(int32_t tensor);
-  // The bytes of what `derived` is made of, if need be made in `space`.
-  std::span<const std::byte> SourceOf(const Derived& derived,
-                                      std::vector<std::byte>& space) const;
+  // The bytes of a constant, if need be made in `space` for the moment.
+  std::span<const std::byte> BytesOf(int32_t tensor,
+                                     std::vector<std::byte>& space) const;
+  // The stored bytes that a constant comes from.
+  std::span<const std::byte> RootOf(int32_t tensor) const;
   // Counts this node among those that need no bytes at run time.
   void CountPacked(int32_t tensor);
   void FinishConstants();

@@ -23,7 +23,8 @@ class PackedCache {
  public:
   // The packing under `key` (kernel, layout and source buffer in words), made
   // by `pack` into `bytes` bytes the first time. Two callers with one key get
-  // one packing. Errors: kSystem when the memory is not there.
+  // one packing. `pack` may ask for others. Errors: kSystem when the memory is
+  // not there.
   Result<Packed> Get(const std::string& key, uint64_t bytes,
                      const std::function<void(std::span<std::byte>)>& pack);
 

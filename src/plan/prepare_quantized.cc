@@ -56,6 +56,35 @@ Status NeedConstantIfNarrow(const Lowering& lowering, int32_t w) {
                      lowering.NameOf(w), Name(type));
 }
 
+// Packs constant weights, of which `pack` gets int8 (uint8 as they are).
+Result<Packed> PackWeights(
+    Lowering& lowering, int32_t w, std::string_view layout, size_t bytes,
+    const std::function<void(const int8_t*, std::span<std::byte>)>& pack) {
+  return lowering.PackConstant(
+      w, layout, bytes,
+      [&](std::span<const std::byte> from, std::span<std::byte> to) {
+        const PlainWeights plain =
+            PlainWeightsOf(from, lowering.TypeOf(w), lowering.Elements(w));
+        pack(plain.data, to);
+      });
+}
+
+// Packs one matrix B of a product whose strides say where it lies.
+void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
+                std::byte* to) {
+  const kernels::Product& product = matmul.product;
+  const std::array<size_t, 1> taps = {0};
+  kernels::WeightSource source;
+  source.data = from;
+  source.taps = taps;
+  source.per_tap = product.k;
+  source.k_stride = matmul.b_k_stride;
+  source.n_stride = matmul.b_n_stride;
+  source.flip = matmul.b_flip;
+  kernels::PackPanels(*product.kernels, product.n, source, 0,
+                      kernels::PanelCount(*product.kernels, product.n), to);
+}
+
 // Whether all channels have one scale: then convolutions of floats quantize
 // symmetrically.
 bool OneScale(const QuantizedWeights& weights) {
@@ -79,17 +108,13 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
   const bool flip = weights.flip;
   Packed packed;
   if (lowering.IsConstant(w)) {
-    const std::string key =
-        fmt::format("{}/{}/{}/{}-{}", lowering.KeyOf(w),
-                    graph::ToString(lowering.ShapeOf(w)),
-                    Name(lowering.TypeOf(w)), layout, conv.kernels->name);
-    LATHE_ASSIGN(packed,
-                 lowering.PackBytes(
-                     key, conv.packed_bytes, [&](std::span<std::byte> to) {
-                       const PlainWeights plain = PlainWeightsOf(lowering, w);
-                       kernels::PackIntConv(conv, plain.data, flip, to.data());
-                       lowering.GiveBack(lowering.ConstantBytes(w));
-                     }));
+    LATHE_ASSIGN(
+        packed, PackWeights(lowering, w,
+                            fmt::format("{}-{}", layout, conv.kernels->name),
+                            conv.packed_bytes,
+                            [&](const int8_t* from, std::span<std::byte> to) {
+                              kernels::PackIntConv(conv, from, flip, to.data());
+                            }));
   }
   const int32_t y = node.outputs[0];
   Step step;
@@ -211,18 +236,15 @@ Status PrepareDepthwiseQuantized(Lowering& lowering, const Node& node) {
   const int32_t zero = weights.zero + (flip ? 128 : 0);
   Packed packed;
   if (lowering.IsConstant(w)) {
-    const std::string key = fmt::format(
-        "{}/{}/{}/int-depthwise-{}", lowering.KeyOf(w),
-        graph::ToString(lowering.ShapeOf(w)), Name(lowering.TypeOf(w)), zero);
     LATHE_ASSIGN(packed,
-                 lowering.PackBytes(
-                     key, n * sizeof(int16_t), [&](std::span<std::byte> to) {
-                       const PlainWeights plain = PlainWeightsOf(lowering, w);
-                       depthwise.kernels->center(
-                           flip ? Integer::kUint8 : Integer::kInt8, plain.data,
-                           n, zero, reinterpret_cast<int16_t*>(to.data()));
-                       lowering.GiveBack(lowering.ConstantBytes(w));
-                     }));
+                 PackWeights(lowering, w, fmt::format("int-depthwise-{}", zero),
+                             n * sizeof(int16_t),
+                             [&](const int8_t* from, std::span<std::byte> to) {
+                               depthwise.kernels->center(
+                                   flip ? Integer::kUint8 : Integer::kInt8,
+                                   from, n, zero,
+                                   reinterpret_cast<int16_t*>(to.data()));
+                             }));
   }
   Step step;
   step.name = "DEPTHWISE_CONV_2D";
@@ -401,31 +423,18 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     const size_t bytes =
         RoundUp(kernels::PackedBytes(*matmul.product.kernels, n, k), 4);
     scales_at = bytes;
-    const std::string key = fmt::format(
-        "{}/{}/{}/int-fc-{}-b{}.{}", lowering.KeyOf(w),
-        graph::ToString(lowering.ShapeOf(w)), Name(lowering.TypeOf(w)),
-        matmul.product.kernels->name, matmul.product.block,
+    const std::string layout = fmt::format(
+        "int-fc-{}-b{}.{}", matmul.product.kernels->name, matmul.product.block,
         blockwise ? lowering.KeyOf(q->scales_tensor) : "");
     LATHE_ASSIGN(packed,
-                 lowering.PackBytes(
-                     key, bytes + block_scales.size() * sizeof(float),
-                     [&](std::span<std::byte> to) {
-                       const PlainWeights plain = PlainWeightsOf(lowering, w);
-                       const std::array<size_t, 1> taps = {0};
-                       kernels::WeightSource source;
-                       source.data = plain.data;
-                       source.taps = taps;
-                       source.per_tap = k;
-                       source.n_stride = k;
-                       source.flip = weights.flip;
-                       kernels::PackPanels(
-                           *matmul.product.kernels, n, source, 0,
-                           kernels::PanelCount(*matmul.product.kernels, n),
-                           to.data());
-                       std::memcpy(to.data() + bytes, block_scales.data(),
-                                   block_scales.size() * sizeof(float));
-                       lowering.GiveBack(lowering.ConstantBytes(w));
-                     }));
+                 PackWeights(lowering, w, layout,
+                             bytes + block_scales.size() * sizeof(float),
+                             [&](const int8_t* from, std::span<std::byte> to) {
+                               PackMatrix(matmul, from, to.data());
+                               std::memcpy(to.data() + bytes,
+                                           block_scales.data(),
+                                           block_scales.size() * sizeof(float));
+                             }));
   } else {
     step.inputs.push_back(w);
   }
@@ -565,29 +574,17 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
     const size_t matrices = MatricesOf(sb);
     const size_t bytes =
         kernels::PackedBytes(*product.kernels, product.n, product.k);
-    const std::string key = fmt::format(
-        "{}/{}/{}/int-bmm-{}-{}", lowering.KeyOf(b), graph::ToString(sb),
-        Name(lowering.TypeOf(b)), product.kernels->name, adj_y);
     LATHE_ASSIGN(
         packed,
-        lowering.PackBytes(key, matrices * bytes, [&](std::span<std::byte> to) {
-          const PlainWeights plain = PlainWeightsOf(lowering, b);
-          const std::array<size_t, 1> taps = {0};
-          kernels::WeightSource source;
-          source.taps = taps;
-          source.per_tap = product.k;
-          source.k_stride = matmul.b_k_stride;
-          source.n_stride = matmul.b_n_stride;
-          source.flip = weights.flip;
-          for (size_t i = 0; i < matrices; ++i) {
-            source.data = plain.data + i * product.k * product.n;
-            kernels::PackPanels(
-                *product.kernels, product.n, source, 0,
-                kernels::PanelCount(*product.kernels, product.n),
-                to.data() + i * bytes);
-          }
-          lowering.GiveBack(lowering.ConstantBytes(b));
-        }));
+        PackWeights(lowering, b,
+                    fmt::format("int-bmm-{}-{}", product.kernels->name, adj_y),
+                    matrices * bytes,
+                    [&](const int8_t* from, std::span<std::byte> to) {
+                      for (size_t i = 0; i < matrices; ++i) {
+                        PackMatrix(matmul, from + i * product.k * product.n,
+                                   to.data() + i * bytes);
+                      }
+                    }));
   } else {
     step.inputs.push_back(b);
   }

@@ -60,12 +60,13 @@ Result<Tables> FloatTablesOf(const Lowering& lowering, int32_t bias,
 bool SumsWide(const Lowering& lowering, const Node& node, int32_t bias,
               bool without);
 
-// The bytes of constant weights as int8 (uint8 as they are), n of them.
+// The bytes of weights of type `type` as n int8 (uint8 as they are).
 struct PlainWeights {
   std::vector<int8_t> unpacked;
   const int8_t* data = nullptr;
 };
-PlainWeights PlainWeightsOf(const Lowering& lowering, int32_t w);
+PlainWeights PlainWeightsOf(std::span<const std::byte> bytes, graph::Type type,
+                            size_t n);
 
 // The run's own part of an Output.
 inline kernels::Output OutputAt(const OutputTables& tables,

@@ -153,17 +153,16 @@ bool SumsWide(const Lowering& lowering, const Node& node, int32_t bias,
   return type == Type::kInt64 || without;
 }
 
-PlainWeights PlainWeightsOf(const Lowering& lowering, int32_t w) {
+PlainWeights PlainWeightsOf(std::span<const std::byte> bytes, Type type,
+                            size_t n) {
   PlainWeights plain;
-  const std::span<const std::byte> bytes = lowering.ConstantBytes(w);
-  const size_t bits = graph::BitsPerElement(lowering.TypeOf(w));
+  const size_t bits = graph::BitsPerElement(type);
   if (bits == 8) {
     plain.data = reinterpret_cast<const int8_t*>(bytes.data());
     return plain;
   }
-  plain.unpacked.resize(lowering.Elements(w));
-  kernels::UnpackNarrow(bytes.data(), bits, true, plain.unpacked.size(),
-                        plain.unpacked.data());
+  plain.unpacked.resize(n);
+  kernels::UnpackNarrow(bytes.data(), bits, true, n, plain.unpacked.data());
   plain.data = plain.unpacked.data();
   return plain;
 }
