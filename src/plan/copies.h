@@ -28,8 +28,8 @@ struct Fill {
 size_t ElementBytes(const Lowering& lowering, int32_t tensor);
 
 // One step that fills `y`, then runs the copies into it, in order.
-void AddFilledCopies(Lowering& lowering, const Node& node, std::vector<Copy> copies,
-               int32_t y, Fill fill = {});
+void AddFilledCopies(Lowering& lowering, const Node& node,
+                     std::vector<Copy> copies, int32_t y, Fill fill = {});
 
 // Row-major.
 std::array<ptrdiff_t, kernels::kMaxCopyRank> StridesOf(

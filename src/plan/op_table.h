@@ -84,6 +84,7 @@ std::span<const OpRow> VolumeRows();
 std::span<const OpRow> FourierRows();
 std::span<const OpRow> WindowRows();
 std::span<const OpRow> CustomRows();
+std::span<const OpRow> HalfRows();
 
 }  // namespace lathe::plan
 

@@ -3,16 +3,22 @@
 #ifndef LATHE_PLAN_PREPARE_H_
 #define LATHE_PLAN_PREPARE_H_
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "src/kernels/activation.h"
+#include "src/kernels/elementwise/elementwise.h"
 #include "src/plan/lowering.h"
 
 namespace lathe::plan {
 
 // The options' fused activation. Errors: kUnsupported for TANH and SIGN_BIT.
 Result<kernels::Activation> ActivationOf(const graph::Options& options);
+
+// The f32 kernel of an operator of one or two operands, if it has one.
+std::optional<kernels::Unary> UnaryOf(const graph::Op& op);
+std::optional<kernels::Binary> BinaryOf(graph::OpCode code);
 
 // Refuses a node whose first input or output is not float32.
 Status NeedFloat(const Lowering& lowering, const Node& node);

@@ -21,6 +21,7 @@ std::span<const OpRow> OpTable() {
              FourierRows(),
              WindowRows(),
              CustomRows(),
+             HalfRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
