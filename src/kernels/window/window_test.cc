@@ -71,7 +71,7 @@ TEST(ReduceWindow, PadsAndDilatesWithTheInitialValue) {
   RunReduceWindow(CombineOf(Combine::kAdd, Number::kInt32), s,
                   reinterpret_cast<const std::byte*>(x),
                   reinterpret_cast<const std::byte*>(&initial),
-                  reinterpret_cast<std::byte*>(y), pool);
+                  reinterpret_cast<std::byte*>(y), pool, nullptr);
   // Windows at 0, 2, 4 take places 0 and 3, 2 and 5, 4 and 7.
   EXPECT_EQ(y[0], 10 + 10 + 2);
   EXPECT_EQ(y[1], 10 + 10 + 3);
@@ -90,7 +90,7 @@ TEST(ReduceWindow, TakesAPlainLastAxisAsOneRun) {
   RunReduceWindow(CombineOf(Combine::kMaximum, Number::kFloat32), s,
                   reinterpret_cast<const std::byte*>(x),
                   reinterpret_cast<const std::byte*>(&initial),
-                  reinterpret_cast<std::byte*>(y.data()), pool);
+                  reinterpret_cast<std::byte*>(y.data()), pool, nullptr);
   EXPECT_EQ(y, std::vector<float>({4, 9, 6, 7, 8, 5}));
 }
 
