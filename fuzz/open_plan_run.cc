@@ -77,8 +77,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto* bytes = reinterpret_cast<const std::byte*>(data);
   lathe::ModelOptions options;
   options.memory_limit_bytes = uint64_t{64} << 20;
-  const auto model = lathe::Model::FromMemory({bytes, bytes + size}, "fuzz",
-                                              options);
+  const auto model =
+      lathe::Model::FromMemory({bytes, bytes + size}, "fuzz", options);
   if (!model) {
     if (model.error().message.empty()) std::abort();
     return 0;

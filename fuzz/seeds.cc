@@ -85,10 +85,10 @@ int main(int argc, char** argv) {
   const std::string tensors =
       Number(header.size(), 8) + header + std::string(24, '\1');
   Write(out / "safetensors/two", tensors.data(), tensors.size());
-  for (const auto size : {lathe::importer::ModelSize::kTiny,
-                          lathe::importer::ModelSize::kFull}) {
-    const std::string config = lathe::importer::ConfigText(
-        lathe::importer::NameKeyedConfig(size));
+  for (const auto size :
+       {lathe::importer::ModelSize::kTiny, lathe::importer::ModelSize::kFull}) {
+    const std::string config =
+        lathe::importer::ConfigText(lathe::importer::NameKeyedConfig(size));
     Write(out / "json" / std::to_string(config.size()), config.data(),
           config.size());
   }

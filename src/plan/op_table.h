@@ -103,6 +103,7 @@ std::span<const OpRow> QuantizedElementwiseRows();
 std::span<const OpRow> QuantizedReductionRows();
 std::span<const OpRow> RecurrentRows();
 std::span<const OpRow> StringRows();
+std::span<const OpRow> HalfRows();
 
 }  // namespace lathe::plan
 

@@ -45,8 +45,7 @@ struct Facts {
 int main() {
   std::map<std::pair<int, std::string>, Facts> rows;
   for (const lathe::plan::OpRow& row : lathe::plan::OpTable()) {
-    Facts& facts =
-        rows[{static_cast<int>(row.code), std::string(row.custom)}];
+    Facts& facts = rows[{static_cast<int>(row.code), std::string(row.custom)}];
     facts.types |= row.types;
     facts.any = facts.any || row.data == lathe::plan::OpRow::kNone;
     if (!row.note.empty()) facts.notes.emplace(row.note);

@@ -18,7 +18,8 @@ namespace lathe::plan {
 
 using Packed = std::shared_ptr<const AlignedBuffer>;
 
-// Thread-safe; `pack` may ask for other packings. Holds a packing as long as any plan uses it.
+// Thread-safe; `pack` may ask for other packings. Holds a packing as long as
+// any plan uses it.
 class PackedCache {
  public:
   // The packing under `key` (kernel, layout and source buffer in words), made

@@ -4,10 +4,12 @@
 #define LATHE_PLAN_PREPARE_H_
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "src/kernels/activation.h"
+#include "src/kernels/elementwise/elementwise.h"
 #include "src/plan/lowering.h"
 
 namespace lathe::plan {
@@ -20,6 +22,9 @@ enum class FusedActivation : uint8_t { kNone, kTanh, kSignBit };
 FusedActivation LateActivationOf(const graph::Options& options);
 // In place; SIGN_BIT gives 1 below zero and for -0, else 0.
 void ApplyLate(FusedActivation late, size_t n, float* y);
+// The f32 kernel of an operator of one or two operands, if it has one.
+std::optional<kernels::Unary> UnaryOf(const graph::Op& op);
+std::optional<kernels::Binary> BinaryOf(graph::OpCode code);
 
 // Refuses a node whose first input or output is not float32.
 Status NeedFloat(const Lowering& lowering, const Node& node);

@@ -151,7 +151,8 @@ Status PrepareConv2d(Lowering& lowering, const Node& node) {
   step.flops = FlopsOf(shape);
   step.inputs = {x};
   AddOperands(step, lowering, w, bias, residual);
-  const size_t sum = shape.kernel_h * shape.kernel_w * shape.in_c / shape.groups;
+  const size_t sum =
+      shape.kernel_h * shape.kernel_w * shape.in_c / shape.groups;
   if (kernels::SplitsSum(*plan.gemm, {shape.out_c, 1, sum})) {
     step.may_overwrite = graph::kNoTensor;
   }

@@ -17,6 +17,8 @@ using graph::OpCode;
 using kernels::Binary;
 using kernels::Unary;
 
+}  // namespace
+
 std::optional<Unary> UnaryOf(const graph::Op& op) {
   switch (op.code) {
     case OpCode::kAbs:
@@ -92,6 +94,8 @@ std::optional<Binary> BinaryOf(OpCode code) {
       return std::nullopt;
   }
 }
+
+namespace {
 
 Status AddUnary(Lowering& lowering, const Node& node, Unary kind,
                 std::string_view name, float alpha) {

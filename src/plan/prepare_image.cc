@@ -20,6 +20,8 @@ namespace {
 
 using graph::OpCode;
 
+constexpr uint64_t kMostSteps = uint64_t{1} << 40;  // Minutes.
+
 // The format's SAME: total = max(0, (out - 1) stride + extent - in), the odd
 // one behind.
 size_t PadBefore(bool same, int64_t out, int64_t stride, int64_t extent,
@@ -83,12 +85,23 @@ kernels::ResizeShape ResizeShapeOf(const graph::Shape& in,
   return shape;
 }
 
+// The tables for rows and columns are made before the arena is checked.
+Status CheckTables(const Lowering& lowering, const graph::Shape& out) {
+  const uint64_t bytes =
+      12 * (static_cast<uint64_t>(out[1]) + static_cast<uint64_t>(out[2]));
+  const uint64_t most = lowering.options().memory_limit_bytes;
+  if (bytes <= most) return {};
+  return Invalid("an image of {} by {} needs tables of {} bytes, limit {}",
+                 out[1], out[2], bytes, most);
+}
+
 kernels::ResizeRule ResizeRuleOf(const graph::Options& options) {
   return {options.Bool("align_corners"), options.Bool("half_pixel_centers")};
 }
 
 Status PrepareResizeBilinear(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(CheckTables(lowering, lowering.ShapeOf(y)));
   const kernels::ResizeShape shape =
       ResizeShapeOf(lowering.ShapeOf(x), lowering.ShapeOf(y));
   const kernels::ResizeRule rule = ResizeRuleOf(node.op->options);
@@ -113,6 +126,7 @@ Status PrepareResizeBilinear(Lowering& lowering, const Node& node) {
 
 Status PrepareResizeNearest(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(CheckTables(lowering, lowering.ShapeOf(y)));
   const kernels::ResizeShape shape =
       ResizeShapeOf(lowering.ShapeOf(x), lowering.ShapeOf(y));
   const kernels::ResizeRule rule = ResizeRuleOf(node.op->options);
@@ -285,7 +299,14 @@ Status PrepareLocalResponse(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
   const graph::Options& options = node.op->options;
   const int64_t radius = options.Int("radius");
-  if (radius < 0) return Invalid("radius {}; must not be negative", radius);
+  // A few bytes of a file must not ask for days of work.
+  const uint64_t n_channels = static_cast<uint64_t>(lowering.ShapeOf(x).back());
+  const uint64_t reach =
+      std::min(n_channels, static_cast<uint64_t>(std::max<int64_t>(0, radius)));
+  if (radius < 0 || lowering.Elements(x) * (2 * reach + 1) > kMostSteps) {
+    return Invalid("radius {} for an input of {} values", radius,
+                   lowering.Elements(x));
+  }
   kernels::LocalResponse rule;
   rule.radius = static_cast<size_t>(radius);
   rule.bias = static_cast<float>(options.Float("bias"));

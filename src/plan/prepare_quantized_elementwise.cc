@@ -131,8 +131,8 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
   step.may_overwrite = x;
   const bool positive = NeedsPositive(kind);
   const auto refuse = [=](size_t at, int32_t q) {
-    return Invalid("{}: input {} is {}; allowed: {} (zero) and above", name,
-                   at, q, scales.in_zero);
+    return Invalid("{}: input {} is {}; allowed: {} (zero) and above", name, at,
+                   q, scales.in_zero);
   };
   if (type == Type::kInt16) {
     auto run = kernels::UnaryInt16(kind, scales, alpha);
@@ -148,8 +148,8 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
     };
   } else {
     const bool is_signed = type == Type::kInt8;
-    step.run = [=, table = kernels::UnaryByteTable(kind, is_signed, scales,
-                                                   alpha)](
+    step.run = [=, table =
+                       kernels::UnaryByteTable(kind, is_signed, scales, alpha)](
                    const StepContext& context) -> Status {
       if (positive) {
         const int8_t* from = context.As<int8_t>(x);

@@ -62,9 +62,8 @@ Status PrepareQuantizedReduce(Lowering& lowering, const Node& node) {
   step.inputs = {x};
   step.outputs = {y};
   step.run = [=](const StepContext& context) -> Status {
-    kernels::RunQuantizedReduce(reduction, quantized, loops,
-                                context.tensors[x], context.tensors[y],
-                                *context.pool);
+    kernels::RunQuantizedReduce(reduction, quantized, loops, context.tensors[x],
+                                context.tensors[y], *context.pool);
     return {};
   };
   lowering.Add(std::move(step));
@@ -152,7 +151,8 @@ Status WantOutput(const Lowering& lowering, const Node& node, float scale,
 
 Status PrepareQuantizedSoftmax(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
-  LATHE_ASSIGN(const kernels::Requantized scales, RequantizedOf(lowering, x, y));
+  LATHE_ASSIGN(const kernels::Requantized scales,
+               RequantizedOf(lowering, x, y));
   const Rows rows = RowsOf(lowering, x);
   const Type type = lowering.TypeOf(x);
   const float beta = static_cast<float>(node.op->options.Float("beta"));
@@ -187,7 +187,8 @@ Status PrepareQuantizedSoftmax(Lowering& lowering, const Node& node) {
 
 Status PrepareQuantizedLogSoftmax(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
-  LATHE_ASSIGN(const kernels::Requantized scales, RequantizedOf(lowering, x, y));
+  LATHE_ASSIGN(const kernels::Requantized scales,
+               RequantizedOf(lowering, x, y));
   const bool is_signed = lowering.TypeOf(x) == Type::kInt8;
   LATHE_TRY(WantOutput(lowering, node, 16.0F / 256, is_signed ? 127 : 255));
   const Rows rows = RowsOf(lowering, x);
@@ -293,30 +294,27 @@ Status PrepareRescalingConcatenation(Lowering& lowering, const Node& node) {
     LATHE_ASSIGN(const Lowering::Affine in, lowering.AffineOf(x));
     const float scale = in.scale * (1.0F / out.scale);
     const float bias = static_cast<float>(-in.zero_point) * scale;
-    const bool same =
-        in.scale == out.scale && in.zero_point == out.zero_point;
-    Part part{x, outer ? lowering.Elements(x) / outer : 0,
-              kernels::ByteTableOf<uint8_t>([&](int32_t q) {
-                if (same) return q;
-                const float steps =
-                    std::round(static_cast<float>(q) * scale + bias);
-                return static_cast<int32_t>(
-                           std::clamp(steps, -0x1p30f, 0x1p30f)) +
-                       out.zero_point;
-              })};
+    const bool same = in.scale == out.scale && in.zero_point == out.zero_point;
+    Part part{
+        x, outer ? lowering.Elements(x) / outer : 0,
+        kernels::ByteTableOf<uint8_t>([&](int32_t q) {
+          if (same) return q;
+          const float steps = std::round(static_cast<float>(q) * scale + bias);
+          return static_cast<int32_t>(std::clamp(steps, -0x1p30f, 0x1p30f)) +
+                 out.zero_point;
+        })};
     parts.push_back(part);
     step.inputs.push_back(x);
   }
   step.name = "CONCATENATION";
   step.outputs = {y};
-  step.run = [=, parts = std::move(parts)](const StepContext& context)
-      -> Status {
+  step.run = [=,
+              parts = std::move(parts)](const StepContext& context) -> Status {
     uint8_t* to = context.As<uint8_t>(y);
     for (size_t i = 0; i < outer; ++i) {
       for (const Part& part : parts) {
         kernels::RunByteTable(part.table, part.bytes,
-                              context.As<uint8_t>(part.tensor) +
-                                  i * part.bytes,
+                              context.As<uint8_t>(part.tensor) + i * part.bytes,
                               to, *context.pool);
         to += part.bytes;
       }

@@ -33,6 +33,7 @@ std::span<const OpRow> OpTable() {
              ConvertRows(),
              RecurrentRows(),
              StringRows(),
+             HalfRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

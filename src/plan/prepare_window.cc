@@ -175,6 +175,18 @@ Status AddReduceWindow(Lowering& lowering, const Node& node, Combine kind,
   LATHE_ASSIGN(const kernels::CombineFn combine,
                CombineFor(kind, lowering.TypeOf(y)));
   shape.element_bytes = ElementBytes(lowering, y);
+  // A few bytes of a file must not ask for days of work.
+  constexpr uint64_t kMostSteps = uint64_t{1} << 40;
+  uint64_t steps = 1;
+  for (size_t i = 0; i < shape.rank; ++i) {
+    if (__builtin_mul_overflow(steps,
+                               static_cast<uint64_t>(shape.axes[i].out) *
+                                   static_cast<uint64_t>(shape.axes[i].window),
+                               &steps) ||
+        steps > kMostSteps) {
+      return Invalid("more than {} numbers meet its windows", kMostSteps);
+    }
+  }
   Step step;
   step.name = Name(node.op->code);
   step.inputs = {x, initial};
@@ -182,7 +194,7 @@ Status AddReduceWindow(Lowering& lowering, const Node& node, Combine kind,
   step.run = [=](const StepContext& context) -> Status {
     kernels::RunReduceWindow(combine, shape, context.tensors[x],
                              context.tensors[initial], context.tensors[y],
-                             *context.pool);
+                             *context.pool, context.stop);
     return {};
   };
   lowering.Add(std::move(step));

@@ -32,8 +32,8 @@ void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
   for (size_t ox = 0; ox < s.out_width; ++ox) {
     const Span columns =
         Inside(ox, s.stride_width, s.pad_left, s.window_width, s.width);
-    const int32_t count = static_cast<int32_t>(
-        (rows.last - rows.first) * (columns.last - columns.first));
+    const int32_t count = static_cast<int32_t>((rows.last - rows.first) *
+                                               (columns.last - columns.first));
     for (size_t c = 0; c < s.channels; c += kBlock) {
       const size_t n = std::min(kBlock, s.channels - c);
       std::fill_n(state.begin(), n,
@@ -93,9 +93,9 @@ Place<int64_t> FixedPlace(size_t out, size_t in_size, size_t out_size,
   const int64_t step = (1024 * from + to / 2) / to;
   int64_t at = static_cast<int64_t>(out) * step;
   if (s.half_pixel) at += step / 2 - 512;
-  return {at, std::max<int64_t>(at / 1024, 0),
-          std::min<int64_t>((at + 1023) / 1024,
-                            static_cast<int64_t>(in_size) - 1)};
+  return {
+      at, std::max<int64_t>(at / 1024, 0),
+      std::min<int64_t>((at + 1023) / 1024, static_cast<int64_t>(in_size) - 1)};
 }
 
 Place<float> RealPlace(size_t out, size_t in_size, size_t out_size,
@@ -103,9 +103,8 @@ Place<float> RealPlace(size_t out, size_t in_size, size_t out_size,
   const bool align = s.align && out_size > 1;
   const float step = static_cast<float>(in_size - align) /
                      static_cast<float>(out_size - align);
-  const float at = s.half_pixel
-                       ? (static_cast<float>(out) + 0.5F) * step - 0.5F
-                       : static_cast<float>(out) * step;
+  const float at = s.half_pixel ? (static_cast<float>(out) + 0.5F) * step - 0.5F
+                                : static_cast<float>(out) * step;
   return {at, std::max<int64_t>(static_cast<int64_t>(std::floor(at)), 0),
           std::min<int64_t>(static_cast<int64_t>(std::ceil(at)),
                             static_cast<int64_t>(in_size) - 1)};
@@ -122,8 +121,8 @@ void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
     const Place<int64_t> h = FixedPlace(ox, s.width, s.out_width, s);
     const int64_t right = h.at - 1024 * h.low;
     const auto at = [&](int64_t iy, int64_t ix) {
-      return x + (static_cast<size_t>(iy) * s.width +
-                  static_cast<size_t>(ix)) * s.channels;
+      return x + (static_cast<size_t>(iy) * s.width + static_cast<size_t>(ix)) *
+                     s.channels;
     };
     const T* a = at(v.low, h.low);
     const T* b = at(v.high, h.low);
@@ -150,8 +149,8 @@ void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
     const Place<float> h = RealPlace(ox, s.width, s.out_width, s);
     const float right = h.at - static_cast<float>(h.low);
     const auto at = [&](int64_t iy, int64_t ix) {
-      return x + (static_cast<size_t>(iy) * s.width +
-                  static_cast<size_t>(ix)) * s.channels;
+      return x + (static_cast<size_t>(iy) * s.width + static_cast<size_t>(ix)) *
+                     s.channels;
     };
     const uint8_t* a = at(v.low, h.low);
     const uint8_t* b = at(v.low, h.high);

@@ -23,16 +23,16 @@ struct PoolShape {
 };
 
 // The largest, or the mean rounded half away from zero, of the inputs of each
-// window that lie inside the image, clamped to `range`. Each window has at least
-// one.
+// window that lie inside the image, clamped to `range`. Each window has at
+// least one.
 void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
                       IntegerRange range, const void* x, void* y,
                       ThreadPool& pool);
 
 // x [batch, height, width, channels] to y [batch, out_height, out_width,
 // channels]. int8 and int16: coordinates have 10 bits after the point and the
-// four products are rounded half away from zero; uint8: float32, plus a half and
-// cut. `align` and `half_pixel`: the format's two options.
+// four products are rounded half away from zero; uint8: float32, plus a half
+// and cut. `align` and `half_pixel`: the format's two options.
 struct ResizeShape {
   size_t batch = 1, height = 1, width = 1, channels = 1;
   size_t out_height = 1, out_width = 1;

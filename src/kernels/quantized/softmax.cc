@@ -62,8 +62,7 @@ void LogSoftmaxRow(const ExpTable& table, const Requantized& s, size_t n,
       (s.in_scale * static_cast<float>(largest) + log_sum) / s.out_scale;
   for (size_t i = 0; i < n; ++i) {
     const float p = scale * static_cast<float>(x[i]) - shift;
-    y[i] = Saturate<T>(
-        ToInt(std::rint(p) + static_cast<float>(s.out_zero)));
+    y[i] = Saturate<T>(ToInt(std::rint(p) + static_cast<float>(s.out_zero)));
   }
 }
 
@@ -74,8 +73,8 @@ void L2NormRow(int32_t in_zero, size_t n, const T* x, T* y) {
     const int32_t d = x[i] - in_zero;
     squares += static_cast<uint32_t>(d * d);
   }
-  Multiplier inverse = InverseSqrt(
-      static_cast<int32_t>(std::min<uint32_t>(squares, INT32_MAX)));
+  Multiplier inverse =
+      InverseSqrt(static_cast<int32_t>(std::min<uint32_t>(squares, INT32_MAX)));
   constexpr bool kSigned = std::is_signed_v<T>;
   // int8 takes the output's scale of 2^-7 into the shift, uint8 into the
   // operand; the roundings differ.
@@ -128,8 +127,8 @@ void RunByteLogSoftmax(bool is_signed, const ExpTable& table,
 }
 
 WordSoftmax::WordSoftmax(float in_scale, float beta)
-    : multiplier_(
-          MultiplierOf(static_cast<double>(in_scale * beta) / (10.0 / 65535.0))),
+    : multiplier_(MultiplierOf(static_cast<double>(in_scale * beta) /
+                               (10.0 / 65535.0))),
       exp_(WordTableOf<double>(10.0 / 65535, 32767, 2.0 / 65535, 0,
                                [](double x) { return std::exp(x); })),
       reciprocal_(

@@ -22,7 +22,7 @@ int64_t ElementAt(const WindowAxis& axis, int64_t out, int64_t k) {
 
 void RunReduceWindow(CombineFn combine, const WindowShape& shape,
                      const std::byte* x, const std::byte* initial, std::byte* y,
-                     ThreadPool& pool) {
+                     ThreadPool& pool, StopToken stop) {
   const size_t bytes = shape.element_bytes;
   size_t outputs = 1, places = 1;
   for (size_t i = 0; i < shape.rank; ++i) {
@@ -36,6 +36,7 @@ void RunReduceWindow(CombineFn combine, const WindowShape& shape,
   const size_t run = run_on ? static_cast<size_t>(shape.axes[last].out) : 1;
   const size_t loops = run_on ? last : shape.rank;
   pool.Run(outputs / run, [&](size_t job, size_t) {
+    if (Stopped(stop)) return;
     std::array<int64_t, kMaxWindowRank> out{};
     for (size_t rest = job, i = loops; i-- > 0;) {
       const size_t n = static_cast<size_t>(shape.axes[i].out);

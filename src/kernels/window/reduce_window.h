@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "src/base/stop_token.h"
 #include "src/base/thread_pool.h"
 #include "src/kernels/window/combine.h"
 
@@ -28,10 +29,10 @@ struct WindowShape {
 };
 
 // y = combine(... combine(combine(initial, place 0), place 1) ...), places in
-// row-major order.
+// row-major order. Looks at `stop` between outputs and then leaves y undefined.
 void RunReduceWindow(CombineFn combine, const WindowShape& shape,
                      const std::byte* x, const std::byte* initial, std::byte* y,
-                     ThreadPool& pool);
+                     ThreadPool& pool, StopToken stop);
 
 }  // namespace lathe::kernels
 
