@@ -12,7 +12,7 @@
 #include "src/kernels/recurrent/lstm.h"
 #include "src/kernels/recurrent/rnn.h"
 #include "src/plan/prepare.h"
-#include "src/plan/prepare_quantized.h"
+#include "src/plan/prepare_scaled.h"
 
 namespace lathe::plan {
 namespace {
@@ -75,11 +75,10 @@ Status WantState(const Lowering& lowering, int32_t tensor, Type type,
                    lowering.NameOf(tensor));
   }
   if (lowering.TypeOf(tensor) != type || lowering.Elements(tensor) != values) {
-    return Invalid("{} (tensor {} \"{}\") is {} {}, expected {} values of {}",
-                   what, tensor, lowering.NameOf(tensor),
-                   Name(lowering.TypeOf(tensor)),
-                   graph::ToString(lowering.ShapeOf(tensor)), values,
-                   Name(type));
+    return Invalid(
+        "{} (tensor {} \"{}\") is {} {}, expected {} values of {}", what,
+        tensor, lowering.NameOf(tensor), Name(lowering.TypeOf(tensor)),
+        graph::ToString(lowering.ShapeOf(tensor)), values, Name(type));
   }
   return {};
 }
@@ -124,8 +123,8 @@ Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
   matrix.shape.blocks = tensors.size();
   matrix.shape.rows = rows;
   matrix.shape.k = k;
-  const Type type = tensors[0] < 0 ? Type::kFloat32
-                                   : lowering.TypeOf(tensors[0]);
+  const Type type =
+      tensors[0] < 0 ? Type::kFloat32 : lowering.TypeOf(tensors[0]);
   if (type != Type::kFloat32 && type != Type::kInt8) {
     return Unsupported("no kernel for {} of {}", what, Name(type));
   }
@@ -143,20 +142,20 @@ Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
     const kernels::GemmKernel& kernel =
         kernels::ChooseGemm(lowering.options().isa);
     const kernels::PanelShape panels{matrix.shape.columns(), 1, k};
-    LATHE_ASSIGN(
-        matrix.packed,
-        lowering.PackBytes(
-            key, kernels::PackedFloats(kernel, panels) * sizeof(float),
-            [&](std::span<std::byte> to) {
-              std::vector<float> joined;
-              for (const int32_t tensor : tensors) {
-                const std::vector<float> part =
-                    ConstantOf<float>(lowering, tensor);
-                joined.insert(joined.end(), part.begin(), part.end());
-              }
-              kernels::PackPanels(kernel, panels, joined.data(), 0, 1, k,
-                                  reinterpret_cast<float*>(to.data()));
-            }));
+    LATHE_ASSIGN(matrix.packed,
+                 lowering.PackBytes(
+                     key, kernels::PackedFloats(kernel, panels) * sizeof(float),
+                     [&](std::span<std::byte> to) {
+                       std::vector<float> joined;
+                       for (const int32_t tensor : tensors) {
+                         const std::vector<float> part =
+                             ConstantOf<float>(lowering, tensor);
+                         joined.insert(joined.end(), part.begin(), part.end());
+                       }
+                       kernels::PackPanels(kernel, panels, joined.data(), 0, 1,
+                                           k,
+                                           reinterpret_cast<float*>(to.data()));
+                     }));
     matrix.shape.packed = matrix.packed->as<float>();
     return matrix;
   }
@@ -214,8 +213,8 @@ Result<Vector> VectorOf(const Lowering& lowering, int32_t tensor, size_t n,
 
 // Where the operands of one direction of an LSTM stand among the inputs.
 struct LstmPlaces {
-  size_t weights = 1;     // Wx of the four gates, then Wh, peepholes of i, f, o,
-                          // biases, projection and its bias.
+  size_t weights = 1;  // Wx of the four gates, then Wh, peepholes of i, f, o,
+                       // biases, projection and its bias.
   int32_t x = kNone, aux = kNone;
   size_t aux_weights = SIZE_MAX;
   size_t norms = SIZE_MAX;
@@ -286,7 +285,8 @@ Result<LstmLayer> LstmLayerOf(Lowering& lowering, const Node& node,
   const auto at = [&](size_t group, size_t gate) {
     return InputAt(node, places.weights + group + gate);
   };
-  constexpr size_t kWx = 0, kWh = 4, kPeephole = 8, kBias = 11, kProjection = 15;
+  constexpr size_t kWx = 0, kWh = 4, kPeephole = 8, kBias = 11,
+                   kProjection = 15;
   const int32_t to_output = at(kWx, kernels::kOutputGate);
   const int32_t from_h = at(kWh, kernels::kOutputGate);
   if (to_output < 0 || from_h < 0) {
@@ -334,13 +334,12 @@ Result<LstmLayer> LstmLayerOf(Lowering& lowering, const Node& node,
                  MatrixOf(lowering, gates(places.aux_weights), w.cells,
                           w.aux_inputs, asymmetric, "auxiliary weights"));
   }
-  constexpr size_t kPeepholeGates[] = {kernels::kInputGate,
-                                       kernels::kForgetGate,
-                                       kernels::kOutputGate};
+  constexpr size_t kPeepholeGates[] = {
+      kernels::kInputGate, kernels::kForgetGate, kernels::kOutputGate};
   for (size_t i = first; i < 3; ++i) {
-    LATHE_ASSIGN(layer.peephole[kPeepholeGates[i]],
-                 VectorOf(lowering, at(kPeephole, i), w.cells,
-                          "peephole weights"));
+    LATHE_ASSIGN(
+        layer.peephole[kPeepholeGates[i]],
+        VectorOf(lowering, at(kPeephole, i), w.cells, "peephole weights"));
   }
   for (size_t gate = first; gate < 4; ++gate) {
     LATHE_TRY(Want(lowering, at(kBias, gate), Type::kFloat32,
@@ -356,9 +355,8 @@ Result<LstmLayer> LstmLayerOf(Lowering& lowering, const Node& node,
     LATHE_ASSIGN(layer.projection,
                  MatrixOf(lowering, {projection}, w.outputs, w.cells,
                           asymmetric, "projection weights"));
-    LATHE_ASSIGN(layer.projection_bias,
-                 VectorOf(lowering, at(kProjection, 1), w.outputs,
-                          "projection bias"));
+    LATHE_ASSIGN(layer.projection_bias, VectorOf(lowering, at(kProjection, 1),
+                                                 w.outputs, "projection bias"));
   } else if (w.outputs != w.cells) {
     return Invalid("{} outputs of {} cells without a projection", w.outputs,
                    w.cells);
@@ -381,6 +379,18 @@ uint64_t FlopsOf(const LstmLayer& layer) {
       (w.coupled ? 3 : 4) * w.cells * (w.inputs + w.aux_inputs + w.outputs) +
       (layer.projection.shape.blocks ? w.cells * w.outputs : 0);
   return 2 * per_step * layer.batch * layer.time;
+}
+
+// The outputs have the type of their operator's family.
+Status WantOutputs(const Lowering& lowering, const Node& node, Type type) {
+  for (const int32_t output : node.outputs) {
+    if (lowering.TypeOf(output) != type) {
+      return Unsupported("no kernel from {} to {}",
+                         Name(lowering.TypeOf(node.inputs[0])),
+                         Name(lowering.TypeOf(output)));
+    }
+  }
+  return {};
 }
 
 // The step's operands: every input that is there.
@@ -415,6 +425,14 @@ Status PrepareBasicLstm(Lowering& lowering, const Node& node) {
                  ShapeOf({batch, cells}), "input 4"));
   LATHE_TRY(Want(lowering, bias, integer ? Type::kInt32 : Type::kFloat32,
                  ShapeOf({4 * cells}), "input 3"));
+  const Type fine = integer ? Type::kInt16 : Type::kFloat32;
+  const Type wanted[] = {lowering.TypeOf(x), fine, lowering.TypeOf(x), fine};
+  for (size_t i = 0; i < 4; ++i) {
+    if (lowering.TypeOf(y[i]) != wanted[i]) {
+      return Unsupported("no kernel for output {} of {}", i,
+                         Name(lowering.TypeOf(y[i])));
+    }
+  }
   // States that live on get the new values.
   const auto keep = [=, h_lives = lowering.TensorOf(h_before).is_variable,
                      c_lives = lowering.TensorOf(c_before).is_variable,
@@ -485,14 +503,15 @@ Status PrepareLstm(Lowering& lowering, const Node& node) {
   if (node.op->code == OpCode::kLstm && options.Int("kernel_type") == 1) {
     return PrepareBasicLstm(lowering, node);
   }
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   LstmPlaces places;
   places.x = node.inputs[0];
   places.h = InputAt(node, kLstmH);
   places.c = InputAt(node, kLstmC);
   places.norms = kLstmNorms;
-  LATHE_ASSIGN(const LstmLayer layer,
-               LstmLayerOf(lowering, node, places, options.Bool("time_major"),
-                           false));
+  LATHE_ASSIGN(
+      const LstmLayer layer,
+      LstmLayerOf(lowering, node, places, options.Bool("time_major"), false));
   const kernels::RecurrentKernels kernels = KernelsOf(lowering);
   const int32_t y = node.outputs[0];
   Step step = StepOf(node);
@@ -510,6 +529,7 @@ Status PrepareLstm(Lowering& lowering, const Node& node) {
 // Both directions have the same operands side by side; an auxiliary input
 // without weights is what the backward direction reads instead of x.
 Status PrepareBidirectionalLstm(Lowering& lowering, const Node& node) {
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   const graph::Options& options = node.op->options;
   constexpr size_t kBackward = 18, kStates = 35, kAux = 39, kAuxWeights = 40;
   const int32_t aux = InputAt(node, kAux);
@@ -617,17 +637,17 @@ Result<RnnLayer> RnnLayerOf(Lowering& lowering, const Node& node, int32_t x,
   const bool asymmetric = options.Bool("asymmetric_quantize_inputs");
   LATHE_ASSIGN(layer.input, MatrixOf(lowering, {weights}, w.units, w.inputs,
                                      asymmetric, "input weights"));
-  LATHE_ASSIGN(layer.recurrent, MatrixOf(lowering, {recurrent}, w.units,
-                                         w.units, asymmetric,
-                                         "recurrent weights"));
+  LATHE_ASSIGN(layer.recurrent,
+               MatrixOf(lowering, {recurrent}, w.units, w.units, asymmetric,
+                        "recurrent weights"));
   if (aux >= 0) {
     w.aux_inputs = static_cast<size_t>(lowering.ShapeOf(aux).back());
     LATHE_ASSIGN(layer.aux,
                  MatrixOf(lowering, {aux_weights}, w.units, w.aux_inputs,
                           asymmetric, "auxiliary weights"));
   }
-  LATHE_TRY(Want(lowering, layer.bias, Type::kFloat32, ShapeOf({w.units}),
-                 "bias"));
+  LATHE_TRY(
+      Want(lowering, layer.bias, Type::kFloat32, ShapeOf({w.units}), "bias"));
   LATHE_TRY(WantState(lowering, layer.h, Type::kFloat32, layer.batch * w.units,
                       "hidden state"));
   w.input = layer.input.shape;
@@ -644,10 +664,10 @@ uint64_t FlopsOf(const RnnLayer& layer) {
 }
 
 Status PrepareRnn(Lowering& lowering, const Node& node) {
-  LATHE_ASSIGN(
-      const RnnLayer layer,
-      RnnLayerOf(lowering, node, node.inputs[0], 1, kNone, kNone,
-                 node.op->options.Bool("time_major"), false));
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
+  LATHE_ASSIGN(const RnnLayer layer,
+               RnnLayerOf(lowering, node, node.inputs[0], 1, kNone, kNone,
+                          node.op->options.Bool("time_major"), false));
   const kernels::RecurrentKernels kernels = KernelsOf(lowering);
   const int32_t y = node.outputs[0];
   Step step = StepOf(node);
@@ -663,6 +683,7 @@ Status PrepareRnn(Lowering& lowering, const Node& node) {
 }
 
 Status PrepareBidirectionalRnn(Lowering& lowering, const Node& node) {
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   const bool time_major = node.op->options.Bool("time_major");
   constexpr size_t kForward = 1, kBackward = 5, kAux = 9, kAuxWeights = 10;
   const int32_t x = node.inputs[0], aux = InputAt(node, kAux);
@@ -725,19 +746,21 @@ Status PrepareSvdf(Lowering& lowering, const Node& node) {
   const size_t filters = shape.filters();
   const size_t values = shape.batch * filters * shape.memory;
   const bool integer = lowering.TypeOf(x) == Type::kInt8;
+  LATHE_TRY(
+      WantOutputs(lowering, node, integer ? Type::kInt8 : Type::kFloat32));
   if (bias >= 0) {
     LATHE_TRY(Want(lowering, bias, integer ? Type::kInt32 : Type::kFloat32,
                    ShapeOf({shape.units}), "bias"));
   }
-  LATHE_TRY(WantState(lowering, state,
-                      integer ? Type::kInt16 : Type::kFloat32, values,
-                      "state"));
+  LATHE_TRY(WantState(lowering, state, integer ? Type::kInt16 : Type::kFloat32,
+                      values, "state"));
   LATHE_ASSIGN(const GateActivation activation, GateActivationOf(options));
   Step step = StepOf(node);
   step.flops = 2 * shape.batch * filters * (shape.inputs + shape.memory);
   if (integer) {
     if (activation != GateActivation::kRelu) {
-      return Unsupported("no kernel for int8 with another activation than RELU");
+      return Unsupported(
+          "no kernel for int8 with another activation than RELU");
     }
     LATHE_TRY(Want(lowering, feature, Type::kInt8,
                    ShapeOf({filters, shape.inputs}), "feature weights"));
@@ -753,20 +776,20 @@ Status PrepareSvdf(Lowering& lowering, const Node& node) {
         kernels::MultiplierOf(as.scale * at.scale / ay.scale), ax.zero_point,
         ay.zero_point};
     step.run = [=](const StepContext& context) -> Status {
-      kernels::RunIntegerSvdf(
-          shape, numbers, context.As<int8_t>(feature),
-          context.As<int16_t>(time), Maybe<int32_t>(context, bias),
-          context.As<int8_t>(x), context.As<int16_t>(state),
-          context.As<int8_t>(y), *context.pool);
+      kernels::RunIntegerSvdf(shape, numbers, context.As<int8_t>(feature),
+                              context.As<int16_t>(time),
+                              Maybe<int32_t>(context, bias),
+                              context.As<int8_t>(x), context.As<int16_t>(state),
+                              context.As<int8_t>(y), *context.pool);
       return {};
     };
     lowering.Add(std::move(step));
     return {};
   }
-  LATHE_ASSIGN(const Matrix matrix,
-               MatrixOf(lowering, {feature}, filters, shape.inputs,
-                        options.Bool("asymmetric_quantize_inputs"),
-                        "feature weights"));
+  LATHE_ASSIGN(
+      const Matrix matrix,
+      MatrixOf(lowering, {feature}, filters, shape.inputs,
+               options.Bool("asymmetric_quantize_inputs"), "feature weights"));
   // Time weights of int8 are floats from here on.
   std::shared_ptr<std::vector<float>> times;
   if (lowering.TypeOf(time) == Type::kInt8) {
@@ -818,15 +841,14 @@ Result<std::vector<int32_t>> FoldedBias(const Lowering& lowering,
   const std::vector<int8_t> bytes = ConstantOf<int8_t>(lowering, weights);
   const size_t rows = Dim(lowering, weights, 0);
   const size_t k = Dim(lowering, weights, 1);
-  std::vector<int32_t> sums =
-      bias >= 0 ? ConstantOf<int32_t>(lowering, bias)
-                : std::vector<int32_t>(rows);
+  std::vector<int32_t> sums = bias >= 0 ? ConstantOf<int32_t>(lowering, bias)
+                                        : std::vector<int32_t>(rows);
   for (size_t row = 0; row < rows; ++row) {
     int32_t sum = 0;
     for (size_t p = 0; p < k; ++p) sum += bytes[row * k + p];
-    sums[row] = static_cast<int32_t>(
-        static_cast<uint32_t>(sums[row]) +
-        static_cast<uint32_t>(sum) * static_cast<uint32_t>(factor));
+    sums[row] = static_cast<int32_t>(static_cast<uint32_t>(sums[row]) +
+                                     static_cast<uint32_t>(sum) *
+                                         static_cast<uint32_t>(factor));
   }
   return sums;
 }
@@ -868,7 +890,8 @@ Result<IntegerLstmPlan> IntegerLstmOf(const Lowering& lowering,
   LATHE_ASSIGN(const Lowering::Affine ay, lowering.AffineOf(y));
   LATHE_ASSIGN(const Lowering::Affine ah, lowering.AffineOf(h));
   LATHE_ASSIGN(const Lowering::Affine ac, lowering.AffineOf(c));
-  LATHE_ASSIGN(const Lowering::Affine hidden, IntermediateOf(lowering, node, 4));
+  LATHE_ASSIGN(const Lowering::Affine hidden,
+               IntermediateOf(lowering, node, 4));
   int exponent = 0;
   if (!kernels::IsPowerOfTwo(ac.scale, &exponent) || exponent < -15 ||
       exponent > -9) {
@@ -895,8 +918,8 @@ Result<IntegerLstmPlan> IntegerLstmOf(const Lowering& lowering,
                    ShapeOf({lstm.cells, lstm.inputs}), "input weights"));
     LATHE_TRY(Want(lowering, wh, Type::kInt8,
                    ShapeOf({lstm.cells, lstm.outputs}), "recurrent weights"));
-    LATHE_TRY(Want(lowering, bias, Type::kInt32, ShapeOf({lstm.cells}),
-                   "gate bias"));
+    LATHE_TRY(
+        Want(lowering, bias, Type::kInt32, ShapeOf({lstm.cells}), "gate bias"));
     LATHE_ASSIGN(const Lowering::Affine awx, lowering.AffineOf(wx));
     LATHE_ASSIGN(const Lowering::Affine awh, lowering.AffineOf(wh));
     float sum_scale = 1.0F / 4096;
@@ -922,20 +945,20 @@ Result<IntegerLstmPlan> IntegerLstmOf(const Lowering& lowering,
         LATHE_TRY(Want(lowering, peephole, Type::kInt16, ShapeOf({lstm.cells}),
                        "peephole weights"));
         LATHE_ASSIGN(const Lowering::Affine ap, lowering.AffineOf(peephole));
-        g.to_gate_c = kernels::MultiplierOf(static_cast<float>(
-            std::pow(2.0, exponent) * ap.scale / sum_scale));
+        g.to_gate_c = kernels::MultiplierOf(
+            static_cast<float>(std::pow(2.0, exponent) * ap.scale / sum_scale));
       }
     }
-    LATHE_ASSIGN(plan.biases->input[gate],
-                 FoldedBias(lowering, wx, normed ? kNone : bias,
-                            -ax.zero_point));
+    LATHE_ASSIGN(
+        plan.biases->input[gate],
+        FoldedBias(lowering, wx, normed ? kNone : bias, -ax.zero_point));
     LATHE_ASSIGN(plan.biases->recurrent[gate],
                  FoldedBias(lowering, wh, kNone, -ah.zero_point));
     g.input_bias = plan.biases->input[gate].data();
     g.recurrent_bias = plan.biases->recurrent[gate].data();
   }
-  lstm.to_hidden = kernels::MultiplierOf(static_cast<float>(
-      std::pow(2, -15) / hidden.scale * std::pow(2, -15)));
+  lstm.to_hidden = kernels::MultiplierOf(
+      static_cast<float>(std::pow(2, -15) / hidden.scale * std::pow(2, -15)));
   lstm.hidden_zero = hidden.zero_point;
   lstm.output_zero = ah.zero_point;
   const int32_t projection = InputAt(node, 16);
@@ -968,6 +991,7 @@ Status PrepareIntegerLstm(Lowering& lowering, const Node& node) {
     return Unsupported("no kernel for sums of int8 ({} intermediates)",
                        node.op->intermediates.size());
   }
+  LATHE_TRY(WantOutputs(lowering, node, Type::kInt8));
   LATHE_ASSIGN(const IntegerLstmPlan plan, IntegerLstmOf(lowering, node));
   const int32_t x = node.inputs[0], y = node.outputs[0];
   const int32_t h = InputAt(node, kLstmH), c = InputAt(node, kLstmC);
@@ -977,13 +1001,13 @@ Status PrepareIntegerLstm(Lowering& lowering, const Node& node) {
   const kernels::IntegerLstm& lstm = plan.lstm;
   LATHE_TRY(WantState(lowering, h, Type::kInt8, batch * lstm.outputs,
                       "output state"));
-  LATHE_TRY(WantState(lowering, c, Type::kInt16, batch * lstm.cells,
-                      "cell state"));
+  LATHE_TRY(
+      WantState(lowering, c, Type::kInt16, batch * lstm.cells, "cell state"));
   Step step = StepOf(node);
-  step.flops = 2 * batch * time *
-               ((lstm.coupled ? 3 : 4) * lstm.cells *
-                    (lstm.inputs + lstm.outputs) +
-                (InputAt(node, 16) >= 0 ? lstm.cells * lstm.outputs : 0));
+  step.flops =
+      2 * batch * time *
+      ((lstm.coupled ? 3 : 4) * lstm.cells * (lstm.inputs + lstm.outputs) +
+       (InputAt(node, 16) >= 0 ? lstm.cells * lstm.outputs : 0));
   step.scratch_bytes = kernels::IntegerLstmScratch(lstm, batch);
   step.run = [=, inputs = node.inputs](const StepContext& context) -> Status {
     const auto at = [&](size_t i) {

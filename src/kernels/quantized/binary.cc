@@ -90,20 +90,22 @@ void RunArithmetic(const ScaledBinaryParams& params,
                    const BroadcastLoops& loops, const T* a, const T* b, T* y,
                    ThreadPool& pool, const F& f) {
   const Operand left(params.a), right(params.b);
-  ForEachPiece(loops, pool, [&](size_t to, size_t n, size_t from_a,
-                                size_t a_step, size_t from_b, size_t b_step) {
-    const Multiplier multiplier = params.multiplier;
-    const int32_t zero = params.out_zero;
-    const int32_t low = params.range.low, high = params.range.high;
-    for (size_t i = 0; i < n; ++i) {
-      int32_t value =
-          f(left(a[from_a + i * a_step]), right(b[from_b + i * b_step]));
-      if (params.scaled) value = Rescale(value, multiplier);
-      // Rescale may use all of int32.
-      const int64_t moved = int64_t{value} + zero;
-      y[to + i] = static_cast<T>(std::clamp<int64_t>(moved, low, high));
-    }
-  });
+  ForEachPiece(loops, pool,
+               [&](size_t to, size_t n, size_t from_a, size_t a_step,
+                   size_t from_b, size_t b_step) {
+                 const Multiplier multiplier = params.multiplier;
+                 const int32_t zero = params.out_zero;
+                 const int32_t low = params.range.low, high = params.range.high;
+                 for (size_t i = 0; i < n; ++i) {
+                   int32_t value = f(left(a[from_a + i * a_step]),
+                                     right(b[from_b + i * b_step]));
+                   if (params.scaled) value = Rescale(value, multiplier);
+                   // Rescale may use all of int32.
+                   const int64_t moved = int64_t{value} + zero;
+                   y[to + i] =
+                       static_cast<T>(std::clamp<int64_t>(moved, low, high));
+                 }
+               });
 }
 
 template <typename T, typename Operand, typename F>
@@ -111,24 +113,27 @@ void RunComparison(const ScaledBinaryParams& params,
                    const BroadcastLoops& loops, const T* a, const T* b,
                    uint8_t* y, ThreadPool& pool, const F& f) {
   const Operand left(params.a), right(params.b);
-  ForEachPiece(loops, pool, [&](size_t to, size_t n, size_t from_a,
-                                size_t a_step, size_t from_b, size_t b_step) {
-    for (size_t i = 0; i < n; ++i) {
-      y[to + i] =
-          f(left(a[from_a + i * a_step]), right(b[from_b + i * b_step]));
-    }
-  });
+  ForEachPiece(loops, pool,
+               [&](size_t to, size_t n, size_t from_a, size_t a_step,
+                   size_t from_b, size_t b_step) {
+                 for (size_t i = 0; i < n; ++i) {
+                   y[to + i] = f(left(a[from_a + i * a_step]),
+                                 right(b[from_b + i * b_step]));
+                 }
+               });
 }
 
 template <typename T, typename F>
 void RunPlain(const BroadcastLoops& loops, const T* a, const T* b, T* y,
               ThreadPool& pool, const F& f) {
-  ForEachPiece(loops, pool, [&](size_t to, size_t n, size_t from_a,
-                                size_t a_step, size_t from_b, size_t b_step) {
-    for (size_t i = 0; i < n; ++i) {
-      y[to + i] = f(a[from_a + i * a_step], b[from_b + i * b_step]);
-    }
-  });
+  ForEachPiece(loops, pool,
+               [&](size_t to, size_t n, size_t from_a, size_t a_step,
+                   size_t from_b, size_t b_step) {
+                 for (size_t i = 0; i < n; ++i) {
+                   y[to + i] =
+                       f(a[from_a + i * a_step], b[from_b + i * b_step]);
+                 }
+               });
 }
 
 template <typename T>
@@ -136,25 +141,27 @@ std::optional<size_t> RunDivision(const ScaledBinaryParams& params,
                                   const BroadcastLoops& loops, const T* a,
                                   const T* b, T* y, ThreadPool& pool) {
   std::atomic<size_t> first_bad = SIZE_MAX;
-  ForEachPiece(loops, pool, [&](size_t to, size_t n, size_t from_a,
-                                size_t a_step, size_t from_b, size_t b_step) {
-    for (size_t i = 0; i < n; ++i) {
-      const int32_t divisor = b[from_b + i * b_step] - params.b.zero_point;
-      if (divisor == 0) {
-        size_t seen = first_bad;
-        while (to + i < seen &&
-               !first_bad.compare_exchange_weak(seen, to + i)) {
+  ForEachPiece(
+      loops, pool,
+      [&](size_t to, size_t n, size_t from_a, size_t a_step, size_t from_b,
+          size_t b_step) {
+        for (size_t i = 0; i < n; ++i) {
+          const int32_t divisor = b[from_b + i * b_step] - params.b.zero_point;
+          if (divisor == 0) {
+            size_t seen = first_bad;
+            while (to + i < seen &&
+                   !first_bad.compare_exchange_weak(seen, to + i)) {
+            }
+            return;
+          }
+          const int64_t value =
+              int64_t{Divide(a[from_a + i * a_step] - params.a.zero_point,
+                             divisor, params.multiplier)} +
+              params.out_zero;
+          y[to + i] = static_cast<T>(
+              std::clamp<int64_t>(value, params.range.low, params.range.high));
         }
-        return;
-      }
-      const int64_t value =
-          int64_t{Divide(a[from_a + i * a_step] - params.a.zero_point, divisor,
-                         params.multiplier)} +
-          params.out_zero;
-      y[to + i] = static_cast<T>(
-          std::clamp<int64_t>(value, params.range.low, params.range.high));
-    }
-  });
+      });
   if (first_bad == SIZE_MAX) return std::nullopt;
   return first_bad;
 }
@@ -228,18 +235,20 @@ void RunPrelu(const PreluParams& params, const BroadcastLoops& loops,
   const T* x = static_cast<const T*>(vx);
   const Alpha* alpha = static_cast<const Alpha*>(va);
   T* y = static_cast<T*>(vy);
-  ForEachPiece(loops, pool, [&](size_t to, size_t n, size_t from_x,
-                                size_t x_step, size_t from_a, size_t a_step) {
-    for (size_t i = 0; i < n; ++i) {
-      const int32_t value = x[from_x + i * x_step] - params.x_zero;
-      const int32_t out =
-          value >= 0 ? Rescale(value, params.positive)
-                     : Rescale(value * (alpha[from_a + i * a_step] -
-                                        params.alpha_zero),
-                               params.negative);
-      y[to + i] = Saturate<T>(int64_t{out} + params.out_zero);
-    }
-  });
+  ForEachPiece(loops, pool,
+               [&](size_t to, size_t n, size_t from_x, size_t x_step,
+                   size_t from_a, size_t a_step) {
+                 for (size_t i = 0; i < n; ++i) {
+                   const int32_t value = x[from_x + i * x_step] - params.x_zero;
+                   const int32_t out =
+                       value >= 0
+                           ? Rescale(value, params.positive)
+                           : Rescale(value * (alpha[from_a + i * a_step] -
+                                              params.alpha_zero),
+                                     params.negative);
+                   y[to + i] = Saturate<T>(int64_t{out} + params.out_zero);
+                 }
+               });
 }
 
 }  // namespace

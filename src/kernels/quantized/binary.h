@@ -32,8 +32,8 @@ enum class ScaledBinary : uint8_t {
   kGreaterEqual,
 };
 
-// How an operand enters: q - zero_point, moved left by `shift` bits (right, half
-// away from zero, if negative), then times the multiplier if `scaled`.
+// How an operand enters: q - zero_point, moved left by `shift` bits (right,
+// half away from zero, if negative), then times the multiplier if `scaled`.
 struct ScaledOperand {
   int32_t zero_point = 0;
   int32_t shift = 0;

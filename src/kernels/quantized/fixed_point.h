@@ -72,8 +72,8 @@ Raw FixedExp(Raw a) {
 
   constexpr Raw kExpEighth = FixedConstant<Raw>(1895147668);  // e^(-1/8)
   constexpr Raw kThird = FixedConstant<Raw>(715827883);
-  constexpr Raw kEighth = static_cast<Raw>(
-      Raw{1} << (std::numeric_limits<Raw>::digits - 3));
+  constexpr Raw kEighth =
+      static_cast<Raw>(Raw{1} << (std::numeric_limits<Raw>::digits - 3));
   const Raw x = WrapAdd(FixedShift(rest, kIntegerBits), kEighth);
   const Raw x2 = FixedMultiply(x, x);
   const Raw x3 = FixedMultiply(x2, x);
@@ -81,9 +81,8 @@ Raw FixedExp(Raw a) {
   const Raw tail = FixedShift(
       WrapAdd(FixedMultiply(WrapAdd(FixedShift(x4, -2), x3), kThird), x2), -1);
   const Raw product = FixedMultiply(kExpEighth, WrapAdd(x, tail));
-  Raw result = sizeof(Raw) == 2
-                   ? Saturate<Raw>(int64_t{kExpEighth} + product)
-                   : WrapAdd(kExpEighth, product);
+  Raw result = sizeof(Raw) == 2 ? Saturate<Raw>(int64_t{kExpEighth} + product)
+                                : WrapAdd(kExpEighth, product);
 
   const Raw quarters = WrapSub(rest, a);
   // e^-2^k for k = -2 .. 4.
@@ -100,13 +99,13 @@ Raw FixedExp(Raw a) {
   return a == 0 ? std::numeric_limits<Raw>::max() : result;
 }
 
-// 1 / ((1 + a) / 2) with two integer bits, for a in [0, 1) as Q0: three steps of
-// Newton from 48/17 - 32/17 d.
+// 1 / ((1 + a) / 2) with two integer bits, for a in [0, 1) as Q0: three steps
+// of Newton from 48/17 - 32/17 d.
 template <typename Raw>
 Raw FixedHalfReciprocal(Raw a) {
   constexpr Raw kMax = std::numeric_limits<Raw>::max();
-  constexpr Raw kOne = static_cast<Raw>(
-      Raw{1} << (std::numeric_limits<Raw>::digits - 2));
+  constexpr Raw kOne =
+      static_cast<Raw>(Raw{1} << (std::numeric_limits<Raw>::digits - 2));
   const Raw half = static_cast<Raw>((int64_t{a} + kMax + 1) / 2);
   Raw x = WrapAdd(FixedConstant<Raw>(1515870810),
                   FixedMultiply(half, FixedConstant<Raw>(-1010580540)));
@@ -124,8 +123,8 @@ Raw FixedReciprocal(Raw a) {
 }
 template <typename Raw>
 Raw FixedTanhRatio(Raw a) {
-  constexpr Raw kOne = static_cast<Raw>(
-      Raw{1} << (std::numeric_limits<Raw>::digits - 2));
+  constexpr Raw kOne =
+      static_cast<Raw>(Raw{1} << (std::numeric_limits<Raw>::digits - 2));
   return FixedShift(WrapSub(FixedHalfReciprocal(a), kOne), 2);
 }
 
@@ -155,8 +154,7 @@ inline Multiplier InverseSqrt(int32_t x) {
     x /= 4;
     ++right;
   }
-  const int pairs =
-      (std::countl_zero(static_cast<uint32_t>(x)) - 1) / 2 - 1;
+  const int pairs = (std::countl_zero(static_cast<uint32_t>(x)) - 1) / 2 - 1;
   right -= pairs;
   x <<= 2 * pairs;
   const int32_t scaled = x >> 1;
@@ -165,8 +163,7 @@ inline Multiplier InverseSqrt(int32_t x) {
   int32_t y = 1 << 28;
   // Products of three and of two factors have 9 and 6 integer bits.
   for (int i = 0; i < 5; ++i) {
-    const int32_t cube =
-        FixedShift(FixedMultiply(FixedMultiply(y, y), y), 6);
+    const int32_t cube = FixedShift(FixedMultiply(FixedMultiply(y, y), y), 6);
     y = FixedShift(
         WrapSub(FixedMultiply(kThreeHalves, y), FixedMultiply(half, cube)), 3);
   }

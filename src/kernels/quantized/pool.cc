@@ -21,8 +21,8 @@ Span Inside(size_t out, size_t stride, size_t pad, size_t window, size_t size) {
 }
 
 template <typename T, bool kLargest>
-void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
-             T* y) {
+void PoolRow(const QuantizedPoolShape& s, IntegerRange range, size_t row,
+             const T* x, T* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   const Span rows =
       Inside(oy, s.stride_height, s.pad_top, s.window_height, s.height);
@@ -32,8 +32,8 @@ void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
   for (size_t ox = 0; ox < s.out_width; ++ox) {
     const Span columns =
         Inside(ox, s.stride_width, s.pad_left, s.window_width, s.width);
-    const int32_t count = static_cast<int32_t>(
-        (rows.last - rows.first) * (columns.last - columns.first));
+    const int32_t count = static_cast<int32_t>((rows.last - rows.first) *
+                                               (columns.last - columns.first));
     for (size_t c = 0; c < s.channels; c += kBlock) {
       const size_t n = std::min(kBlock, s.channels - c);
       std::fill_n(state.begin(), n,
@@ -60,7 +60,7 @@ void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
 }
 
 template <typename T>
-void RunPool(bool largest, const PoolShape& shape, IntegerRange range,
+void RunPool(bool largest, const QuantizedPoolShape& shape, IntegerRange range,
              const void* x, void* y, ThreadPool& pool) {
   pool.Run(shape.batch * shape.out_height, [&](size_t row, size_t) {
     if (largest) {
@@ -83,7 +83,7 @@ struct Place {
 
 // 10 bits after the point.
 Place<int64_t> FixedPlace(size_t out, size_t in_size, size_t out_size,
-                          const ResizeShape& s) {
+                          const QuantizedResizeShape& s) {
   int64_t from = static_cast<int64_t>(in_size);
   int64_t to = static_cast<int64_t>(out_size);
   if (s.align && to > 1) {
@@ -93,26 +93,25 @@ Place<int64_t> FixedPlace(size_t out, size_t in_size, size_t out_size,
   const int64_t step = (1024 * from + to / 2) / to;
   int64_t at = static_cast<int64_t>(out) * step;
   if (s.half_pixel) at += step / 2 - 512;
-  return {at, std::max<int64_t>(at / 1024, 0),
-          std::min<int64_t>((at + 1023) / 1024,
-                            static_cast<int64_t>(in_size) - 1)};
+  return {
+      at, std::max<int64_t>(at / 1024, 0),
+      std::min<int64_t>((at + 1023) / 1024, static_cast<int64_t>(in_size) - 1)};
 }
 
 Place<float> RealPlace(size_t out, size_t in_size, size_t out_size,
-                       const ResizeShape& s) {
+                       const QuantizedResizeShape& s) {
   const bool align = s.align && out_size > 1;
   const float step = static_cast<float>(in_size - align) /
                      static_cast<float>(out_size - align);
-  const float at = s.half_pixel
-                       ? (static_cast<float>(out) + 0.5F) * step - 0.5F
-                       : static_cast<float>(out) * step;
+  const float at = s.half_pixel ? (static_cast<float>(out) + 0.5F) * step - 0.5F
+                                : static_cast<float>(out) * step;
   return {at, std::max<int64_t>(static_cast<int64_t>(std::floor(at)), 0),
           std::min<int64_t>(static_cast<int64_t>(std::ceil(at)),
                             static_cast<int64_t>(in_size) - 1)};
 }
 
 template <typename T>
-void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
+void FixedRow(const QuantizedResizeShape& s, size_t row, const T* x, T* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   x += image * s.height * s.width * s.channels;
   y += row * s.out_width * s.channels;
@@ -122,8 +121,8 @@ void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
     const Place<int64_t> h = FixedPlace(ox, s.width, s.out_width, s);
     const int64_t right = h.at - 1024 * h.low;
     const auto at = [&](int64_t iy, int64_t ix) {
-      return x + (static_cast<size_t>(iy) * s.width +
-                  static_cast<size_t>(ix)) * s.channels;
+      return x + (static_cast<size_t>(iy) * s.width + static_cast<size_t>(ix)) *
+                     s.channels;
     };
     const T* a = at(v.low, h.low);
     const T* b = at(v.high, h.low);
@@ -140,7 +139,8 @@ void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
   }
 }
 
-void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
+void RealRow(const QuantizedResizeShape& s, size_t row, const uint8_t* x,
+             uint8_t* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   x += image * s.height * s.width * s.channels;
   y += row * s.out_width * s.channels;
@@ -150,8 +150,8 @@ void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
     const Place<float> h = RealPlace(ox, s.width, s.out_width, s);
     const float right = h.at - static_cast<float>(h.low);
     const auto at = [&](int64_t iy, int64_t ix) {
-      return x + (static_cast<size_t>(iy) * s.width +
-                  static_cast<size_t>(ix)) * s.channels;
+      return x + (static_cast<size_t>(iy) * s.width + static_cast<size_t>(ix)) *
+                     s.channels;
     };
     const uint8_t* a = at(v.low, h.low);
     const uint8_t* b = at(v.low, h.high);
@@ -169,9 +169,9 @@ void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
 
 }  // namespace
 
-void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
-                      IntegerRange range, const void* x, void* y,
-                      ThreadPool& pool) {
+void RunQuantizedPool(bool largest, QuantizedType type,
+                      const QuantizedPoolShape& shape, IntegerRange range,
+                      const void* x, void* y, ThreadPool& pool) {
   switch (type) {
     case QuantizedType::kInt8:
       return RunPool<int8_t>(largest, shape, range, x, y, pool);
@@ -182,7 +182,7 @@ void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
   }
 }
 
-void RunQuantizedBilinear(QuantizedType type, const ResizeShape& shape,
+void RunQuantizedBilinear(QuantizedType type, const QuantizedResizeShape& shape,
                           const void* x, void* y, ThreadPool& pool) {
   pool.Run(shape.batch * shape.out_height, [&](size_t row, size_t) {
     switch (type) {

@@ -110,12 +110,11 @@ struct ProductEnd {
 MeanEnd MeanOf(const QuantizedReduction& reduction, size_t n) {
   const Requantized& s = reduction.scales;
   if (reduction.pooled) {
-    float shift =
-        static_cast<float>(s.in_zero) * s.in_scale / s.out_scale;
+    float shift = static_cast<float>(s.in_zero) * s.in_scale / s.out_scale;
     shift += shift > 0 ? 0.5F : -0.5F;
     return {MultiplierOf(s.in_scale / (static_cast<float>(n) * s.out_scale)), 0,
-            int64_t{s.out_zero} - static_cast<int32_t>(
-                                      std::clamp(shift, -0x1p30f, 0x1p30f))};
+            int64_t{s.out_zero} -
+                static_cast<int32_t>(std::clamp(shift, -0x1p30f, 0x1p30f))};
   }
   Multiplier m = MultiplierOf(double{s.in_scale} / double{s.out_scale});
   // The division by n keeps as many bits of the multiplier as it can.
@@ -142,8 +141,7 @@ void RunTyped(const QuantizedReduction& reduction, const ReduceLoops& loops,
       const float scale = s.in_scale / s.out_scale;
       const float bias =
           static_cast<float>(-s.in_zero) * scale * static_cast<float>(n);
-      return Run(loops, x, y, pool, same, add,
-                 SumEnd{scale, bias, s.out_zero});
+      return Run(loops, x, y, pool, same, add, SumEnd{scale, bias, s.out_zero});
     }
     case Reduction::kMax:
       return Run(

@@ -22,8 +22,8 @@ namespace lathe::kernels {
 //                 input is copied
 //
 // clamped to the type. Nothing to reduce gives out_zero for kMean and kSum.
-// PooledMean is kMean as it is done over the spatial axes of an image: S times a
-// multiplier, plus an integer bias.
+// PooledMean is kMean as it is done over the spatial axes of an image: S times
+// a multiplier, plus an integer bias.
 struct QuantizedReduction {
   Reduction kind = Reduction::kMean;
   Requantized scales;

@@ -34,19 +34,19 @@ int32_t ToInt(float x) {
   return static_cast<int32_t>(std::clamp(x, -0x1p30f, 0x1p30f));
 }
 
-template <typename T>
+template <typename T, typename To>
 void SoftmaxRow(const ExpTable& table, float out_scale, int32_t out_zero,
-                size_t n, const T* x, T* y) {
+                size_t n, const T* x, To* y) {
   const int32_t largest = Largest(n, x);
   float sum = 0;
   for (size_t i = 0; i < n; ++i) sum += table[largest - x[i]];
   const float inverse = 1.0F / (sum * out_scale);
   for (size_t i = 0; i < n; ++i) {
     const float p = table[largest - x[i]] * inverse;
-    const int32_t q = std::is_same_v<T, uint8_t>
+    const int32_t q = std::is_same_v<To, uint8_t>
                           ? ToInt(p + 0.5F)
                           : ToInt(std::round(p)) + out_zero;
-    y[i] = Saturate<T>(q);
+    y[i] = Saturate<To>(q);
   }
 }
 
@@ -62,8 +62,7 @@ void LogSoftmaxRow(const ExpTable& table, const Requantized& s, size_t n,
       (s.in_scale * static_cast<float>(largest) + log_sum) / s.out_scale;
   for (size_t i = 0; i < n; ++i) {
     const float p = scale * static_cast<float>(x[i]) - shift;
-    y[i] = Saturate<T>(
-        ToInt(std::rint(p) + static_cast<float>(s.out_zero)));
+    y[i] = Saturate<T>(ToInt(std::rint(p) + static_cast<float>(s.out_zero)));
   }
 }
 
@@ -74,8 +73,8 @@ void L2NormRow(int32_t in_zero, size_t n, const T* x, T* y) {
     const int32_t d = x[i] - in_zero;
     squares += static_cast<uint32_t>(d * d);
   }
-  Multiplier inverse = InverseSqrt(
-      static_cast<int32_t>(std::min<uint32_t>(squares, INT32_MAX)));
+  Multiplier inverse =
+      InverseSqrt(static_cast<int32_t>(std::min<uint32_t>(squares, INT32_MAX)));
   constexpr bool kSigned = std::is_signed_v<T>;
   // int8 takes the output's scale of 2^-7 into the shift, uint8 into the
   // operand; the roundings differ.
@@ -117,6 +116,19 @@ void RunByteSoftmax(bool is_signed, const ExpTable& table, float out_scale,
   });
 }
 
+void RunByteToWordSoftmax(bool is_signed, const ExpTable& table,
+                          float out_scale, size_t rows, size_t n,
+                          const uint8_t* x, int16_t* y, ThreadPool& pool) {
+  ForEachRow(rows, n, pool, [&](size_t i) {
+    if (is_signed) {
+      SoftmaxRow(table, out_scale, 0, n,
+                 reinterpret_cast<const int8_t*>(x) + i * n, y + i * n);
+    } else {
+      SoftmaxRow(table, out_scale, 0, n, x + i * n, y + i * n);
+    }
+  });
+}
+
 void RunByteLogSoftmax(bool is_signed, const ExpTable& table,
                        const Requantized& scales, size_t rows, size_t n,
                        const uint8_t* x, uint8_t* y, ThreadPool& pool) {
@@ -128,8 +140,8 @@ void RunByteLogSoftmax(bool is_signed, const ExpTable& table,
 }
 
 WordSoftmax::WordSoftmax(float in_scale, float beta)
-    : multiplier_(
-          MultiplierOf(static_cast<double>(in_scale * beta) / (10.0 / 65535.0))),
+    : multiplier_(MultiplierOf(static_cast<double>(in_scale * beta) /
+                               (10.0 / 65535.0))),
       exp_(WordTableOf<double>(10.0 / 65535, 32767, 2.0 / 65535, 0,
                                [](double x) { return std::exp(x); })),
       reciprocal_(

@@ -63,8 +63,7 @@ using WordTable = std::array<int16_t, 513>;
 
 inline int16_t WordTableAt(const WordTable& table, int16_t q) {
   const int32_t index = 256 + (q >> 7);
-  const int32_t slope =
-      static_cast<int16_t>(table[index + 1] - table[index]);
+  const int32_t slope = static_cast<int16_t>(table[index + 1] - table[index]);
   return static_cast<int16_t>(table[index] + ((slope * (q & 127) + 64) >> 7));
 }
 
@@ -83,8 +82,8 @@ WordTable WordTableOf(Real in_scale, int32_t in_zero, Real out_scale,
   const Real out_high = out_scale * static_cast<Real>(kHigh - out_zero);
   const Real step = (in_high - in_low) / kPieces;
   const Real half_step = step / 2;
-  const Real inverse = static_cast<Real>(kHigh - kLow + 1) /
-                       (out_high - out_low);
+  const Real inverse =
+      static_cast<Real>(kHigh - kLow + 1) / (out_high - out_low);
   const auto fit = [](Real x) {
     if (std::isnan(x)) return static_cast<int16_t>(kLow);
     return static_cast<int16_t>(

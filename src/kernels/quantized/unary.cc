@@ -13,13 +13,12 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr size_t kPiece = 8192;
 
 float Gelu(float x) {
-  return 0.5F * x *
-         std::erfc(x * -static_cast<float>(0.70710678118654752440));
+  return 0.5F * x * std::erfc(x * -static_cast<float>(0.70710678118654752440));
 }
 
 float GeluTanh(float x) {
-  constexpr float kSqrt2OverPi = static_cast<float>(1.12837916709551257390 *
-                                                    0.70710678118654752440);
+  constexpr float kSqrt2OverPi =
+      static_cast<float>(1.12837916709551257390 * 0.70710678118654752440);
   return 0.5F * x *
          (1.F + std::tanh(kSqrt2OverPi * (x + 0.044715F * x * x * x)));
 }
@@ -88,8 +87,7 @@ struct Root {
   int32_t operator()(int32_t q) const {
     const float x = s.in_scale * static_cast<float>(q - s.in_zero);
     if (!(x >= 0)) return s.out_zero;  // Refused before.
-    return static_cast<int32_t>(
-               std::min(std::sqrt(x) / s.out_scale, 0x1p30f)) +
+    return static_cast<int32_t>(std::min(std::sqrt(x) / s.out_scale, 0x1p30f)) +
            s.out_zero;
   }
   Requantized s;
@@ -108,8 +106,8 @@ struct InverseRoot {
     const int32_t root = Rescale(1, inverse);
     Multiplier out = multiplier;
     out.shift = std::max(out.shift - kBits, -31);
-    return static_cast<int32_t>(std::min<int64_t>(
-        int64_t{Rescale(root, out)} + s.out_zero, 1 << 30));
+    return static_cast<int32_t>(
+        std::min<int64_t>(int64_t{Rescale(root, out)} + s.out_zero, 1 << 30));
   }
   Requantized s;
   Multiplier multiplier;
@@ -212,27 +210,27 @@ Run16 EachOf(const F& f) {
 
 template <typename F>
 Run16 InterpolatedOf(const Requantized& s, const F& f) {
-  const WordTable table = WordTableOf<float>(s.in_scale, s.in_zero, s.out_scale,
-                                             s.out_zero, f);
+  const WordTable table =
+      WordTableOf<float>(s.in_scale, s.in_zero, s.out_scale, s.out_zero, f);
   return [=](size_t n, const int16_t* x, int16_t* y, ThreadPool& pool) {
     RunWordTable(table, n, x, y, pool);
   };
 }
 
-// The format's samples of sigmoid(i / 24) with 16 bits after the point: rounded,
-// and here and there one more, which fits the lines between them better.
+// The format's samples of sigmoid(i / 24) with 16 bits after the point:
+// rounded, and here and there one more, which fits the lines between them
+// better.
 const std::array<uint16_t, 256>& SigmoidSamples() {
   static const std::array<uint16_t, 256> samples = [] {
     std::array<uint16_t, 256> values{};
     for (int i = 0; i < 256; ++i) {
-      values[i] = static_cast<uint16_t>(
-          std::round(65536 / (1 + std::exp(-i / 24.0))));
+      values[i] =
+          static_cast<uint16_t>(std::round(65536 / (1 + std::exp(-i / 24.0))));
     }
     constexpr uint8_t kOneMore[] = {
-        4,  8,  12, 14, 15, 16, 17, 19, 20, 21,  22,  25,  27,  28,
-        29, 30, 31, 33, 34, 35, 37, 39, 40, 41,  43,  44,  45,  46,
-        49, 50, 54, 62, 63, 64, 66, 82, 86, 93,  100, 103, 112, 116,
-        135, 255};
+        4,  8,  12, 14, 15, 16, 17, 19, 20,  21,  22,  25,  27,  28, 29,
+        30, 31, 33, 34, 35, 37, 39, 40, 41,  43,  44,  45,  46,  49, 50,
+        54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255};
     for (const uint8_t i : kOneMore) ++values[i];
     return values;
   }();
@@ -255,8 +253,9 @@ struct SampledSigmoid {
         const int32_t a = samples[index], b = samples[index + 1];
         y = (a << 8) + static_cast<int32_t>(size & 0xFF) * (b - a);
       }
-      return (x >= 0 ? y - (1 << 23) + (1 << 7) : -y + (1 << 23) + (1 << 7) - 1)
-             >> 8;
+      return (x >= 0 ? y - (1 << 23) + (1 << 7)
+                     : -y + (1 << 23) + (1 << 7) - 1) >>
+             8;
     } else {
       uint32_t y = 0x7FFF << 10;
       if (index < 255) {
@@ -291,8 +290,8 @@ Run16 SigmoidOf(float scale) {
     multiplier *= 2;
   }
   return EachOf(SampledSigmoid<kTanh>{
-      SigmoidSamples(),
-      static_cast<int32_t>(std::min(multiplier, 65535.0)), shift});
+      SigmoidSamples(), static_cast<int32_t>(std::min(multiplier, 65535.0)),
+      shift});
 }
 
 }  // namespace
@@ -329,14 +328,14 @@ std::function<void(size_t, const int16_t*, int16_t*, ThreadPool&)> UnaryInt16(
       return EachOf(Root{s});
     case QuantizedUnary::kRsqrt: {
       const float most = 32767 * s.out_scale;
-      return InterpolatedOf(s, [=](float x) {
-        return x <= 0 ? most : 1.0F / std::sqrt(x);
-      });
+      return InterpolatedOf(
+          s, [=](float x) { return x <= 0 ? most : 1.0F / std::sqrt(x); });
     }
     case QuantizedUnary::kExp:
       return InterpolatedOf(s, [](float x) { return std::exp(x); });
     case QuantizedUnary::kLog: {
-      const float lowest = static_cast<float>(-32768 - s.out_zero) * s.out_scale;
+      const float lowest =
+          static_cast<float>(-32768 - s.out_zero) * s.out_scale;
       return InterpolatedOf(
           s, [=](float x) { return x <= 0 ? lowest : std::log(x); });
     }

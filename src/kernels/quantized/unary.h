@@ -42,8 +42,8 @@ ByteTable UnaryByteTable(QuantizedUnary kind, bool is_signed,
                          const Requantized& scales, float alpha);
 
 // The same for int16, as y = f(x) over n values; zero points are 0. kTanh and
-// kLogistic write with scale 2^-15, whatever out_scale says. Null for kinds that
-// only bytes have.
+// kLogistic write with scale 2^-15, whatever out_scale says. Null for kinds
+// that only bytes have.
 std::function<void(size_t n, const int16_t* x, int16_t* y, ThreadPool& pool)>
 UnaryInt16(QuantizedUnary kind, const Requantized& scales, float alpha);
 

@@ -59,9 +59,9 @@ void Normalise(const IntegerGate& gate, size_t n, int16_t* x) {
   const int64_t variance =
       (squares * (kOne / count) - int64_t{mean} * mean) / kOne;
   const Multiplier inverse = InverseSqrt(
-      variance < 1 ? gate.variance_guard
-                   : static_cast<int32_t>(
-                         std::min<int64_t>(variance, INT32_MAX)));
+      variance < 1
+          ? gate.variance_guard
+          : static_cast<int32_t>(std::min<int64_t>(variance, INT32_MAX)));
   Multiplier scale = gate.norm_scale;
   scale.shift += 12;
   for (size_t i = 0; i < n; ++i) {
@@ -78,13 +78,13 @@ void GateSums(const IntegerLstm& lstm, const IntegerGate& gate, size_t first,
               size_t last, const int8_t* x, const int8_t* h, const int16_t* c,
               int16_t* sums) {
   for (size_t i = first; i < last; ++i) {
-    const int32_t of_x = WrapAdd(
-        gate.input_bias[i], DotBytes(lstm.inputs, gate.input + i * lstm.inputs,
-                                     x));
+    const int32_t of_x =
+        WrapAdd(gate.input_bias[i],
+                DotBytes(lstm.inputs, gate.input + i * lstm.inputs, x));
     int32_t sum = Sat16(Rescale(of_x, gate.to_gate_x));
-    const int32_t of_h = WrapAdd(
-        gate.recurrent_bias[i],
-        DotBytes(lstm.outputs, gate.recurrent + i * lstm.outputs, h));
+    const int32_t of_h =
+        WrapAdd(gate.recurrent_bias[i],
+                DotBytes(lstm.outputs, gate.recurrent + i * lstm.outputs, h));
     sum = Sat16(int64_t{sum} + Rescale(of_h, gate.to_gate_h));
     if (gate.peephole != nullptr) {
       sum = Sat16(int64_t{sum} +
@@ -115,8 +115,8 @@ void UpdateCells(const IntegerLstm& lstm, const int16_t* in, const int16_t* f,
   const int32_t shift = 30 + lstm.cell_exponent;
   for (size_t i = 0; i < lstm.cells; ++i) {
     const int32_t enter = lstm.coupled ? 32767 - f[i] : in[i];
-    c[i] = Sat16(int64_t{Product(f[i], c[i], 15)} +
-                 Product(enter, g[i], shift));
+    c[i] =
+        Sat16(int64_t{Product(f[i], c[i], 15)} + Product(enter, g[i], shift));
     if (lstm.cell_clip > 0) {
       c[i] = std::clamp<int16_t>(c[i], static_cast<int16_t>(-lstm.cell_clip),
                                  lstm.cell_clip);
@@ -131,8 +131,8 @@ void Step(const IntegerLstm& lstm, const int8_t* x, int8_t* h, int16_t* c,
   const auto row = [&](size_t gate) { return sums + gate * n; };
   // The output gate may look at the new c, so it waits.
   const size_t begin = lstm.coupled ? kForgetGate : kInputGate;
-  const size_t end = lstm.gates[kOutputGate].peephole != nullptr ? kOutputGate
-                                                                 : 4;
+  const size_t end =
+      lstm.gates[kOutputGate].peephole != nullptr ? kOutputGate : 4;
   const size_t jobs = (n + kCells - 1) / kCells;
   const auto run = [&](size_t from, size_t to) {
     pool.Run((to - from) * jobs, [&](size_t job, size_t) {
@@ -165,9 +165,9 @@ void Step(const IntegerLstm& lstm, const int8_t* x, int8_t* h, int16_t* c,
     int8_t value =
         Sat8(int64_t{Rescale(sum, lstm.to_output)} + lstm.output_zero);
     if (lstm.projection_clip > 0) {
-      value = std::clamp<int8_t>(
-          value, static_cast<int8_t>(-lstm.projection_clip),
-          lstm.projection_clip);
+      value =
+          std::clamp<int8_t>(value, static_cast<int8_t>(-lstm.projection_clip),
+                             lstm.projection_clip);
     }
     h[i] = value;
   }
@@ -222,8 +222,7 @@ void RunBasicIntegerLstm(const BasicIntegerLstm& lstm, const uint8_t* weights,
       const int16_t state =
           Sat16(int64_t{FixedShift(FixedMultiply(in, g), -4)} + kept);
       c[b * n + j] = state;
-      const int16_t out =
-          FixedMultiply(o, FixedTanh<3>(FixedShift(state, 1)));
+      const int16_t out = FixedMultiply(o, FixedTanh<3>(FixedShift(state, 1)));
       h[b * n + j] = static_cast<uint8_t>(128 + Sat8(FixedShift(out, -8)));
     }
   }

@@ -67,8 +67,8 @@ void RunIntegerLstm(const IntegerLstm& lstm, const IntegerSequence& sequence,
                     std::byte* scratch, ThreadPool& pool);
 
 // The basic kernel in uint8 with zero points of 128 on x and h, W [4 cells,
-// inputs + cells] with its own; c has 4 integer bits. `to_gate` brings sums to 12
-// bits after the point.
+// inputs + cells] with its own; c has 4 integer bits. `to_gate` brings sums to
+// 12 bits after the point.
 struct BasicIntegerLstm {
   size_t batch = 0, inputs = 0, cells = 0;
   int32_t weights_zero = 0;

@@ -52,7 +52,8 @@ void RunLstm(const RecurrentKernels& kernels, const LstmWeights& weights,
              ThreadPool& pool);
 
 // The basic kernel: gates = W [x, h] + bias in the order i, g, f, o with no
-// options. `matrix` is one block [4 cells, inputs + cells]; joined [batch, inputs
+// options. `matrix` is one block [4 cells, inputs + cells]; joined [batch,
+// inputs
 // + cells] and gates [batch, 4 cells] are outputs too.
 void RunBasicLstm(const RecurrentKernels& kernels,
                   const RecurrentMatrix& matrix, size_t batch, size_t inputs,

@@ -137,8 +137,7 @@ void AddProduct(const RecurrentKernels& kernels, const RecurrentMatrix& matrix,
       const size_t block = j / matrix.rows;
       const int8_t* w =
           matrix.bytes[block] + (j - block * matrix.rows) * matrix.k;
-      const int32_t sum =
-          matrix.row_sums != nullptr ? matrix.row_sums[j] : 0;
+      const int32_t sum = matrix.row_sums != nullptr ? matrix.row_sums[j] : 0;
       for (size_t i = 0; i < m; ++i) {
         const int32_t dot = DotBytes(matrix.k, w, q + i * matrix.k) -
                             scales[i].zero_point * sum;

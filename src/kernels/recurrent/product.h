@@ -34,8 +34,9 @@ enum class GateActivation : uint8_t {
 void Activate(const ElementwiseKernels& kernels, GateActivation activation,
               size_t n, const float* x, float* y);
 
-// `blocks` matrices [rows, k], one under the other: at most one per gate. Either
-// `packed` (PackPanels of all of them as B[k, blocks * rows]) or `bytes`.
+// `blocks` matrices [rows, k], one under the other: at most one per gate.
+// Either `packed` (PackPanels of all of them as B[k, blocks * rows]) or
+// `bytes`.
 struct RecurrentMatrix {
   size_t blocks = 0, rows = 0, k = 0;
   const float* packed = nullptr;
@@ -49,8 +50,8 @@ struct RecurrentMatrix {
 
 // y[i, j] += sum of x[i, p] w[j, p] for i < m and j < columns(). With int8
 // weights each row of x is quantized by itself: to [-127, 127] by its largest
-// magnitude, or over its range with a zero point if there are row sums. Scratch:
-// ProductScratch bytes, only for int8.
+// magnitude, or over its range with a zero point if there are row sums.
+// Scratch: ProductScratch bytes, only for int8.
 size_t ProductScratch(const RecurrentMatrix& matrix, size_t m);
 void AddProduct(const RecurrentKernels& kernels, const RecurrentMatrix& matrix,
                 size_t m, const float* x, size_t x_stride, float* y,

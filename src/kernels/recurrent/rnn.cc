@@ -129,9 +129,8 @@ void RunIntegerSvdf(const SvdfShape& shape, const SvdfIntegers& numbers,
         }
         int16_t* cells = state + (b * filters + filter) * memory;
         std::memmove(cells, cells + 1, (memory - 1) * sizeof(int16_t));
-        cells[memory - 1] = static_cast<int16_t>(
-            std::clamp<int32_t>(Rescale(fresh, numbers.to_state), -32768,
-                                32767));
+        cells[memory - 1] = static_cast<int16_t>(std::clamp<int32_t>(
+            Rescale(fresh, numbers.to_state), -32768, 32767));
         const int16_t* weights = time + filter * memory;
         for (size_t i = 0; i < memory; ++i) {
           sum += static_cast<uint32_t>(int32_t{weights[i]} * cells[i]);

@@ -49,8 +49,8 @@ void RunSvdf(const RecurrentKernels& kernels, const SvdfShape& shape,
              const float* bias, GateActivation activation, const float* x,
              float* state, float* y, std::byte* scratch, ThreadPool& pool);
 
-// In integers: new memory entries are sat16((x - in_zero) . feature * to_state),
-// outputs sat8((sum + bias) * to_output + out_zero).
+// In integers: new memory entries are sat16((x - in_zero) . feature *
+// to_state), outputs sat8((sum + bias) * to_output + out_zero).
 struct SvdfIntegers {
   Multiplier to_state, to_output;
   int32_t in_zero = 0, out_zero = 0;

@@ -1,6 +1,6 @@
 // Element-wise operators on quantized tensors.
 
-#include "src/plan/prepare_quantized.h"
+#include "src/plan/prepare_scaled.h"
 
 #include <algorithm>
 #include <limits>
@@ -37,8 +37,22 @@ Result<Lowering::Affine> QuantizedAffineOf(const Lowering& lowering,
   return affine;
 }
 
+Status NeedOneType(const Lowering& lowering,
+                   std::initializer_list<int32_t> tensors) {
+  const Type type = lowering.TypeOf(*tensors.begin());
+  for (const int32_t tensor : tensors) {
+    if (lowering.TypeOf(tensor) != type) {
+      return Unsupported("no kernel for {} beside {} (tensor {} \"{}\")",
+                         Name(type), Name(lowering.TypeOf(tensor)), tensor,
+                         lowering.NameOf(tensor));
+    }
+  }
+  return {};
+}
+
 Result<kernels::Requantized> RequantizedOf(const Lowering& lowering,
                                            int32_t input, int32_t output) {
+  LATHE_TRY(NeedOneType(lowering, {input, output}));
   LATHE_ASSIGN(const Lowering::Affine in, QuantizedAffineOf(lowering, input));
   LATHE_ASSIGN(const Lowering::Affine out, QuantizedAffineOf(lowering, output));
   return kernels::Requantized{in.scale, in.zero_point, out.scale,
@@ -131,8 +145,8 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
   step.may_overwrite = x;
   const bool positive = NeedsPositive(kind);
   const auto refuse = [=](size_t at, int32_t q) {
-    return Invalid("{}: input {} is {}; allowed: {} (zero) and above", name,
-                   at, q, scales.in_zero);
+    return Invalid("{}: input {} is {}; allowed: {} (zero) and above", name, at,
+                   q, scales.in_zero);
   };
   if (type == Type::kInt16) {
     auto run = kernels::UnaryInt16(kind, scales, alpha);
@@ -148,8 +162,8 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
     };
   } else {
     const bool is_signed = type == Type::kInt8;
-    step.run = [=, table = kernels::UnaryByteTable(kind, is_signed, scales,
-                                                   alpha)](
+    step.run = [=, table =
+                       kernels::UnaryByteTable(kind, is_signed, scales, alpha)](
                    const StepContext& context) -> Status {
       if (positive) {
         const int8_t* from = context.As<int8_t>(x);
@@ -292,9 +306,12 @@ Status PrepareQuantizedBinary(Lowering& lowering, const Node& node) {
   const int32_t a = node.inputs[0], b = node.inputs[1], y = node.outputs[0];
   const ScaledBinary kind = BinaryOf(node.op->code);
   const Type type = lowering.TypeOf(a);
-  if (lowering.TypeOf(b) != type) {
-    return Invalid("inputs are {} and {}; they must be of one type", Name(type),
-                   Name(lowering.TypeOf(b)));
+  LATHE_TRY(NeedOneType(lowering, {a, b}));
+  if (kind < ScaledBinary::kEqual) {
+    LATHE_TRY(NeedOneType(lowering, {a, y}));
+  } else if (lowering.TypeOf(y) != Type::kBool) {
+    return Unsupported("no kernel for a comparison to {}",
+                       Name(lowering.TypeOf(y)));
   }
   LATHE_ASSIGN(const kernels::ScaledBinaryParams params,
                BinaryParamsOf(lowering, node, kind));
@@ -326,6 +343,7 @@ Status PrepareQuantizedBinary(Lowering& lowering, const Node& node) {
 Status PrepareQuantizedPrelu(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], alpha = node.inputs[1];
   const int32_t y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   LATHE_ASSIGN(const Lowering::Affine ax, QuantizedAffineOf(lowering, x));
   LATHE_ASSIGN(const Lowering::Affine aa, lowering.AffineOf(alpha));
   LATHE_ASSIGN(const Lowering::Affine ay, QuantizedAffineOf(lowering, y));
@@ -402,6 +420,6 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> QuantizedElementwiseRows() { return kRows; }
+std::span<const OpRow> ScaledRows() { return kRows; }
 
 }  // namespace lathe::plan
