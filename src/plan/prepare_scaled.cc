@@ -128,6 +128,11 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
   const Type type = lowering.TypeOf(x);
   const size_t n = lowering.Elements(y);
   const std::string name(Name(node.op->code));
+  if (kind == QuantizedUnary::kHardSwish &&
+      scales.in_scale / 128 / scales.out_scale >= 1) {
+    return Invalid("HARD_SWISH: scales {} to {}; allowed: a quotient below 128",
+                   scales.in_scale, scales.out_scale);
+  }
   // 16-bit curves have the scale of their result built in.
   if ((kind == QuantizedUnary::kLogistic || kind == QuantizedUnary::kTanh) &&
       type == Type::kInt16) {
