@@ -148,7 +148,7 @@ Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
       return Unsupported("{} (tensor {} \"{}\") must be a constant", what,
                          tensor, lowering.NameOf(tensor));
     }
-    key += "/" + PlaceOf(lowering, tensor);
+    key += fmt::format("/{}", PlaceOf(lowering, tensor));
   }
   if (type == Type::kFloat32) {
     const kernels::GemmKernel& kernel =
