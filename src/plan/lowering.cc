@@ -47,18 +47,6 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       tensor.home = Home::kConstant;
       tensor.constant = buffer.bytes.data();
       tensor.bytes = buffer.bytes.size();
-    } else if (source.is_variable) {
-      // Stand-in until the session owns variables.
-      uint8_t zero = 0;
-      if (tensor.type == graph::Type::kInt8 && source.quantization &&
-          !source.quantization->zero_point.empty()) {
-        zero = static_cast<uint8_t>(source.quantization->zero_point[0]);
-      }
-      auto bytes = std::make_shared<std::vector<std::byte>>(
-          tensor.bytes, std::byte{zero});
-      tensor.home = Home::kConstant;
-      tensor.constant = bytes->data();
-      plan_.owned.push_back(std::move(bytes));
     } else if (known[i].values && (tensor.type == graph::Type::kInt32 ||
                                    tensor.type == graph::Type::kInt64 ||
                                    tensor.type == graph::Type::kBool)) {

@@ -79,8 +79,8 @@ std::span<const OpRow> ConvRows();
 std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
-std::span<const OpRow> ScaledRows();
-std::span<const OpRow> ScaledLayerRows();
+std::span<const OpRow> QuantizedElementwiseRows();
+std::span<const OpRow> QuantizedReductionRows();
 std::span<const OpRow> RecurrentRows();
 
 }  // namespace lathe::plan

@@ -12,7 +12,7 @@
 #include "src/kernels/recurrent/lstm.h"
 #include "src/kernels/recurrent/rnn.h"
 #include "src/plan/prepare.h"
-#include "src/plan/prepare_scaled.h"
+#include "src/plan/prepare_quantized_elementwise.h"
 
 namespace lathe::plan {
 namespace {

@@ -12,8 +12,8 @@ std::span<const OpRow> OpTable() {
   static const std::vector<OpRow> table = [] {
     std::vector<OpRow> rows;
     for (const std::span<const OpRow> group : {
-             ScaledRows(),
-             ScaledLayerRows(),
+             QuantizedElementwiseRows(),
+             QuantizedReductionRows(),
              ConvRows(),
              MatmulRows(),
              ElementwiseRows(),

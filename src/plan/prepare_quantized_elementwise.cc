@@ -1,6 +1,6 @@
 // Element-wise operators on quantized tensors.
 
-#include "src/plan/prepare_scaled.h"
+#include "src/plan/prepare_quantized_elementwise.h"
 
 #include <algorithm>
 #include <limits>
@@ -425,6 +425,6 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> ScaledRows() { return kRows; }
+std::span<const OpRow> QuantizedElementwiseRows() { return kRows; }
 
 }  // namespace lathe::plan

@@ -10,7 +10,7 @@
 #include "src/kernels/quantized/reduce.h"
 #include "src/kernels/quantized/softmax.h"
 #include "src/plan/prepare.h"
-#include "src/plan/prepare_scaled.h"
+#include "src/plan/prepare_quantized_elementwise.h"
 
 namespace lathe::plan {
 namespace {
@@ -414,6 +414,6 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> ScaledLayerRows() { return kRows; }
+std::span<const OpRow> QuantizedReductionRows() { return kRows; }
 
 }  // namespace lathe::plan

@@ -1,7 +1,7 @@
 // What preparers of quantized operators need.
 
-#ifndef LATHE_PLAN_PREPARE_SCALED_H_
-#define LATHE_PLAN_PREPARE_SCALED_H_
+#ifndef LATHE_PLAN_PREPARE_QUANTIZED_ELEMENTWISE_H_
+#define LATHE_PLAN_PREPARE_QUANTIZED_ELEMENTWISE_H_
 
 #include <initializer_list>
 
@@ -46,4 +46,4 @@ kernels::IntegerRange IntegerRangeOf(graph::Type type,
 
 }  // namespace lathe::plan
 
-#endif  // LATHE_PLAN_PREPARE_SCALED_H_
+#endif  // LATHE_PLAN_PREPARE_QUANTIZED_ELEMENTWISE_H_
