@@ -87,7 +87,10 @@ int CmdBench(std::vector<std::string> args) {
     if (i == warmup) std::ranges::fill(step_ms, 0.0);
   }
   std::ranges::sort(times);
-  const double median = times[times.size() / 2];
+  const size_t middle = times.size() / 2;
+  const double median = times.size() % 2 == 1
+                            ? times[middle]
+                            : (times[middle - 1] + times[middle]) / 2;
   const MemoryUse memory = MeasureMemory();
   const MachineInfo machine = DescribeMachine();
   double load = 0;

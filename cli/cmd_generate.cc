@@ -153,7 +153,8 @@ Result<std::vector<Job>> OneJobPerCount(const Options& o,
 // One JSON object a line: prompt, and optionally output, negative, seconds,
 // seed, steps, sampler, cfg. What is missing comes from the command line.
 Result<std::vector<Job>> JobsOfBatch(const Options& o,
-                                     const audio::Request& base, int bits) {
+                                     const audio::Request& base, int bits,
+                                     bool base_has_seed) {
   std::ifstream in(o.batch);
   if (!in) {
     return Wrong(ErrorCode::kInvalidInput,
@@ -172,7 +173,7 @@ Result<std::vector<Job>> JobsOfBatch(const Options& o,
     Job job;
     job.request = base;
     job.bits = bits;
-    bool has_seed = false;
+    bool has_seed = base_has_seed;
     std::string path;
     for (const auto& [key, value] : json.items()) {
       if (key == "prompt" && value.is_string()) {
@@ -376,7 +377,7 @@ int Work(Options& o) {
     if (!target) return Report(target.error());
   }
   auto jobs = o.batch.empty() ? OneJobPerCount(o, base, bits, has_seed)
-                              : JobsOfBatch(o, base, bits);
+                              : JobsOfBatch(o, base, bits, has_seed);
   if (!jobs) return Report(jobs.error());
   for (const Job& job : *jobs) {
     if (job.bits == 32 && job.target.container == audio::Container::kFlac) {
@@ -426,15 +427,11 @@ int Work(Options& o) {
     }
   }
   if (o.common.json) {
-    if (all.size() == 1) {
-      if ((*jobs)[0].target.kind == audio::OutputTarget::Kind::kStdout) {
-        fmt::print(stderr, "{}\n", all[0].dump(2));
-      } else {
-        PrintJson("generate", all[0]);
-      }
-    } else {
-      PrintJson("generate", {{"sounds", all}});
-    }
+    const bool sound_on_stdout = std::ranges::any_of(*jobs, [](const Job& job) {
+      return job.target.kind == audio::OutputTarget::Kind::kStdout;
+    });
+    FILE* to = sound_on_stdout ? stderr : stdout;
+    PrintJson("generate", all.size() == 1 ? all[0] : Json{{"sounds", all}}, to);
   }
   return 0;
 }

@@ -249,6 +249,7 @@ int CmdRun(std::vector<std::string> args) {
     std::error_code error;
     fs::rename(file + ".part", file, error);
     if (!out || error) {
+      fs::remove(file + ".part", error);
       return Report(
           {ErrorCode::kSystem, fmt::format("{}: cannot be written", file)});
     }

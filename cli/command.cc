@@ -70,7 +70,7 @@ int Report(const Error& error) {
       fmt::print(stderr, "lathe: time limit of {} s reached\n", time_limit);
       return static_cast<int>(ErrorCode::kSystem);
     }
-    fmt::print(stderr, "lathe: interrupted, nothing was written\n");
+    fmt::print(stderr, "lathe: interrupted; no part of a file is left\n");
     return static_cast<int>(ErrorCode::kInterrupted);
   }
   fmt::print(stderr, "lathe: {}\n", error.message);
@@ -157,11 +157,12 @@ std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
   return std::nullopt;
 }
 
-void PrintJson(std::string_view verb, Json fields) {
+void PrintJson(std::string_view verb, Json fields, FILE* to) {
   Json object = {{"schema", fmt::format("lathe.{}/1", verb)}};
   object.update(fields);
-  std::cout << object.dump(2, ' ', false, Json::error_handler_t::replace)
-            << std::endl;
+  fmt::print(to, "{}\n",
+             object.dump(2, ' ', false, Json::error_handler_t::replace));
+  std::fflush(to);
 }
 
 void PrintTable(const std::vector<std::vector<std::string>>& rows) {

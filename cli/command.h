@@ -75,8 +75,9 @@ void Warn(const std::string& message);
 std::optional<std::string> Nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
-// One object, "schema": "lathe.VERB/1" first.
-void PrintJson(std::string_view verb, Json fields);
+// One object, "schema": "lathe.VERB/1" first. To standard error where standard
+// output carries a file.
+void PrintJson(std::string_view verb, Json fields, FILE* to = stdout);
 // Columns padded to their widest cell.
 void PrintTable(const std::vector<std::vector<std::string>>& rows);
 std::string Bytes(uint64_t bytes);  // "1.5 GB"

@@ -1,6 +1,5 @@
 # One library for users: lathe::lathe, with headers and a package file, made of
 # the rooms' static libraries.
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 add_library(lathe INTERFACE)

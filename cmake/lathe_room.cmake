@@ -1,8 +1,9 @@
-# lathe_room(NAME DEPS room... LIBS library...)
+# lathe_room(NAME DEPS room... LIBS library... TEST_LIBS library...
+#            LABELS label...)
 #
 # Makes the static library lathe_NAME of every .cc below this folder, the test
 # program NAME_test of its *_test.cc and NAME_bench of its *_bench.cc. A new
-# file needs no edit here.
+# file needs no edit here. The test gets the labels; "threads" is for ./dev tsan.
 function(lathe_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter
     -Wno-psabi $<$<BOOL:${LATHE_WERROR}>:-Werror> -ffp-contract=off)
@@ -14,6 +15,11 @@ function(lathe_flags target)
     target_compile_options(${target} PUBLIC -fsanitize=address,undefined
       -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(LATHE_SANITIZE STREQUAL "fuzzer")
+    target_compile_options(${target} PUBLIC
+      -fsanitize=fuzzer-no-link,address,undefined
+      -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   elseif(LATHE_SANITIZE STREQUAL "thread")
     target_compile_options(${target} PUBLIC -fsanitize=thread)
     target_link_options(${target} PUBLIC -fsanitize=thread)
@@ -21,7 +27,7 @@ function(lathe_flags target)
 endfunction()
 
 function(lathe_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPS;LIBS;TEST_LIBS;LABELS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
   set(benches ${sources})
@@ -44,6 +50,7 @@ function(lathe_room name)
       GTest::gtest_main GTest::gmock ${ROOM_TEST_LIBS})
     add_test(NAME ${name} COMMAND ${name}_test
              WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES LABELS "${ROOM_LABELS}")
   endif()
   if(LATHE_BENCHMARKS AND benches)
     add_executable(${name}_bench ${benches})

@@ -2,13 +2,14 @@
 
 #include "apps/audio/spectrogram.h"
 
+#include <kiss_fftr.h>
 #include <png.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <complex>
 #include <cstdint>
+#include <memory>
 #include <numbers>
 
 #include "apps/audio/errors.h"
@@ -19,47 +20,35 @@ namespace {
 constexpr int kWindow = 2048;  // 46 ms at 44.1 kHz: 21.5 Hz a bin.
 constexpr int kBins = kWindow / 2 + 1;
 
-// In place, radix 2, size a power of two.
-void Fft(std::vector<std::complex<double>>& x) {
-  const size_t n = x.size();
-  for (size_t i = 1, j = 0; i < n; ++i) {
-    size_t bit = n >> 1;
-    for (; j & bit; bit >>= 1) j ^= bit;
-    j ^= bit;
-    if (i < j) std::swap(x[i], x[j]);
-  }
-  for (size_t half = 1; half < n; half *= 2) {
-    for (size_t k = 0; k < half; ++k) {
-      const auto turn =
-          std::polar(1.0, -std::numbers::pi * static_cast<double>(k) /
-                              static_cast<double>(half));
-      for (size_t i = k; i < n; i += 2 * half) {
-        const auto odd = turn * x[i + half];
-        x[i + half] = x[i] - odd;
-        x[i] += odd;
-      }
-    }
-  }
-}
+struct FreeTransform {
+  void operator()(kiss_fftr_state* state) const { ::kiss_fftr_free(state); }
+};
+using Transform = std::unique_ptr<kiss_fftr_state, FreeTransform>;
 
 // Amplitudes of the window around sample `middle`; a sine of 1 gives 1.
-std::array<double, kBins> Amplitudes(const SoundView& sound, int channel,
+std::array<double, kBins> Amplitudes(kiss_fftr_state* transform,
+                                     const SoundView& sound, int channel,
                                      int64_t middle) {
   const int64_t frames =
       static_cast<int64_t>(sound.samples.size()) / sound.channels;
-  std::vector<std::complex<double>> x(kWindow);
+  std::array<kiss_fft_scalar, kWindow> x{};
   for (int i = 0; i < kWindow; ++i) {
     const int64_t at = middle - kWindow / 2 + i;
     if (at < 0 || at >= frames) continue;
     const float value = sound.samples[at * sound.channels + channel];
     const double hann =
         0.5 - 0.5 * std::cos(2 * std::numbers::pi * i / kWindow);
-    if (std::isfinite(value)) x[i] = value * hann;
+    if (std::isfinite(value)) {
+      x[i] = static_cast<kiss_fft_scalar>(value * hann);
+    }
   }
-  Fft(x);
+  std::array<kiss_fft_cpx, kBins> bins;
+  ::kiss_fftr(transform, x.data(), bins.data());
   std::array<double, kBins> result;
   // The window's sum is kWindow / 2, and half of a sine is in each sign.
-  for (int k = 0; k < kBins; ++k) result[k] = std::abs(x[k]) * 4 / kWindow;
+  for (int k = 0; k < kBins; ++k) {
+    result[k] = std::hypot(bins[k].r, bins[k].i) * 4 / kWindow;
+  }
   return result;
 }
 
@@ -109,10 +98,13 @@ Result<std::vector<std::byte>> SpectrogramPng(
     }
     std::vector<uint8_t> rgb(size_t{3} * options.width * options.height *
                              channels);
+    const Transform transform(::kiss_fftr_alloc(kWindow, 0, nullptr, nullptr));
+    if (!transform) return Fail(ErrorCode::kSystem, "out of memory");
     for (int c = 0; c < channels; ++c) {
       for (int x = 0; x < options.width; ++x) {
-        const auto amplitude = Amplitudes(
-            sound, c, frames * (2 * int64_t{x} + 1) / (2 * options.width));
+        const auto amplitude =
+            Amplitudes(transform.get(), sound, c,
+                       frames * (2 * int64_t{x} + 1) / (2 * options.width));
         for (int y = 0; y < options.height; ++y) {
           // The loudest bin that the row touches: thin tones stay visible.
           const int low = std::clamp(

@@ -79,13 +79,24 @@ LATHE_ELEMENT(uint64_t, kUint64)
 LATHE_ELEMENT(bool, kBool)
 #undef LATHE_ELEMENT
 
+// real = scale * (integer - zero_point); one scale, or one per index of `axis`.
+struct QuantizationInfo {
+  std::vector<float> scales;  // Empty: the tensor is not quantized.
+  std::vector<int64_t> zero_points;
+  int32_t axis = 0;
+};
+
 struct TensorInfo {
-  std::string name;  // The signature's name, else the tensor's own.
+  std::string name;    // The signature's name, else the tensor's own.
+  std::string tensor;  // The tensor's own name.
+  int32_t index = 0;   // The tensor's number in its subgraph.
   ElementType type = ElementType::kFloat32;
   std::vector<int32_t>
       shape;  // As it is now in a session; as stored in a model.
   // Empty, or one entry per dim with -1 where Resize may change it.
   std::vector<int32_t> shape_signature;
+  QuantizationInfo quantization;
+  bool is_constant = false;  // An input whose value is stored in the file.
 };
 
 struct SignatureInfo {
@@ -154,7 +165,9 @@ struct StepInfo {
 };
 
 struct SessionOptions {
-  std::string signature;       // Empty: the model's first.
+  // Empty: subgraph 0, with inputs and outputs in the order of its own lists,
+  // under the names of the first signature where that is one of subgraph 0.
+  std::string signature;
   Threads* threads = nullptr;  // Null: a pool of its own, Threads(0).
   std::string isa;  // Use nothing above this level; empty: the CPU's best.
   // Looked at between steps and tiles; when true, Run returns kInterrupted.
@@ -162,6 +175,9 @@ struct SessionOptions {
   // Called after each step with its index in steps() and its time. Runs on the
   // caller's thread; must not call the session.
   std::function<void(size_t step, double milliseconds)> on_step;
+  // Runs every operator on its own and keeps every result for Tensor(): slow,
+  // for looking at a model.
+  bool keep_all = false;
 };
 
 struct SessionStats {
@@ -210,15 +226,36 @@ class LATHE_EXPORT Session {
   Result<std::span<std::byte>> InputBytes(std::string_view name);
   Result<std::span<const std::byte>> OutputBytes(std::string_view name) const;
 
+  // Copies a value into an input. A stored constant takes its own value and no
+  // other. Errors: kInvalidInput for another size or another constant.
+  Status SetInput(std::string_view name, std::span<const std::byte> bytes);
+
+  // STRING tensors, row-major. Setting needs as many strings as the input has
+  // elements.
+  Status SetStrings(std::string_view name,
+                    std::span<const std::string> strings);
+  Result<std::vector<std::string>> Strings(std::string_view name) const;
+
+  // With keep_all: the value of any tensor of the subgraph after Run, by its
+  // number (TensorInfo::index). Empty for one that was never made.
+  std::span<const std::byte> Tensor(int32_t index) const;
+  // Name, type and shape of every tensor of the subgraph.
+  std::vector<TensorInfo> tensors() const;
+
   // Gives an input a new shape: dims that are -1 in its shape_signature may
-  // change. Plans again; inputs' contents are lost. On an error the session
+  // change; where there is no shape_signature, any dim may. Plans again;
+  // inputs' contents are lost and variables start anew. On an error the session
   // stays as it was.
   Status Resize(std::string_view name, std::span<const int32_t> shape);
 
-  // Computes the outputs. Allocates nothing. The result does not depend on the
-  // number of threads. Errors: kInvalidInput for values (such as an index out
-  // of range), kInterrupted.
+  // Computes the outputs. Allocates nothing, except where shapes depend on
+  // values and have changed. The result does not depend on the number of
+  // threads. Variables keep their state between runs. Errors: kInvalidInput for
+  // values (such as an index out of range), kInterrupted.
   Status Run();
+
+  // Variables and resources as they were before the first run.
+  Status ResetState();
 
   std::span<const StepInfo> steps() const;
   SessionStats stats() const;

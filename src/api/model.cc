@@ -39,12 +39,23 @@ Result<Isa> ChooseIsa(const std::string& name) {
   return *isa;
 }
 
-TensorInfo DescribeTensor(const graph::Tensor& tensor, std::string name) {
+TensorInfo DescribeTensor(const graph::Graph& graph,
+                          const graph::Subgraph& subgraph, int32_t index,
+                          const std::string& name) {
+  const graph::Tensor& tensor = subgraph.tensors[static_cast<size_t>(index)];
   TensorInfo info;
-  info.name = name.empty() ? tensor.name : std::move(name);
+  info.name = name.empty() ? tensor.name : name;
+  info.tensor = tensor.name;
+  info.index = index;
   info.type = static_cast<ElementType>(tensor.type);
   info.shape = tensor.shape;
   info.shape_signature = tensor.shape_signature;
+  if (tensor.quantization) {
+    info.quantization.scales = tensor.quantization->scale;
+    info.quantization.zero_points = tensor.quantization->zero_point;
+    info.quantization.axis = tensor.quantization->axis;
+  }
+  info.is_constant = graph.IsConstant(tensor);
   return info;
 }
 
@@ -55,12 +66,12 @@ std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph) {
     SignatureInfo info;
     info.key = signature.key;
     for (const graph::NamedTensor& input : signature.inputs) {
-      info.inputs.push_back(
-          DescribeTensor(subgraph.tensors[input.tensor], input.name));
+      info.inputs.push_back(DescribeTensor(
+          graph, subgraph, static_cast<int32_t>(input.tensor), input.name));
     }
     for (const graph::NamedTensor& output : signature.outputs) {
-      info.outputs.push_back(
-          DescribeTensor(subgraph.tensors[output.tensor], output.name));
+      info.outputs.push_back(DescribeTensor(
+          graph, subgraph, static_cast<int32_t>(output.tensor), output.name));
     }
     all.push_back(std::move(info));
   }
@@ -68,10 +79,10 @@ std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph) {
     const graph::Subgraph& subgraph = graph.subgraphs[0];
     SignatureInfo info;
     for (const int32_t input : subgraph.inputs) {
-      info.inputs.push_back(DescribeTensor(subgraph.tensors[input], {}));
+      info.inputs.push_back(DescribeTensor(graph, subgraph, input, {}));
     }
     for (const int32_t output : subgraph.outputs) {
-      info.outputs.push_back(DescribeTensor(subgraph.tensors[output], {}));
+      info.outputs.push_back(DescribeTensor(graph, subgraph, output, {}));
     }
     all.push_back(std::move(info));
   }
@@ -80,10 +91,28 @@ std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph) {
 
 namespace {
 
+// Subgraphs that some operator takes as the rule to combine two values by; they
+// are read when it is planned and never run.
+std::vector<bool> RegionSubgraphs(const graph::Graph& graph) {
+  std::vector<bool> regions(graph.subgraphs.size(), false);
+  for (const graph::Subgraph& subgraph : graph.subgraphs) {
+    for (const graph::Op& op : subgraph.ops) {
+      if (op.code == graph::OpCode::kStablehloReduceWindow) {
+        regions[op.options.Int("body_subgraph_index")] = true;
+      } else if (op.code == graph::OpCode::kStablehloScatter) {
+        regions[op.options.Int("update_computation_subgraph_index")] = true;
+      }
+    }
+  }
+  return regions;
+}
+
 Status CheckOperators(const graph::Graph& graph, const std::string& name) {
   std::string problems;
   size_t count = 0;
+  const std::vector<bool> regions = RegionSubgraphs(graph);
   for (size_t s = 0; s < graph.subgraphs.size(); ++s) {
+    if (regions[s]) continue;
     const graph::Subgraph& subgraph = graph.subgraphs[s];
     for (size_t i = 0; i < subgraph.ops.size(); ++i) {
       const graph::Op& op = subgraph.ops[i];

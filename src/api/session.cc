@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "src/api/state.h"
@@ -18,49 +19,117 @@ struct Session::State {
   size_t subgraph = 0;
   std::vector<int32_t> input_tensors, output_tensors;  // As inputs, outputs.
   std::vector<TensorInfo> inputs, outputs;
-  run::Session session;
+  run::Shared shared;
+  std::unique_ptr<run::Executor> executor;
   std::vector<StepInfo> steps;
+  size_t planned = 0;  // Stages when `steps` was filled.
 
   const graph::Subgraph& Graph() const {
     return model->graph.subgraphs[subgraph];
   }
 
+  void Add(int32_t tensor, const std::string& name, bool input) {
+    (input ? input_tensors : output_tensors).push_back(tensor);
+    (input ? inputs : outputs)
+        .push_back(DescribeTensor(model->graph, Graph(), tensor, name));
+  }
+  void UseSignature(size_t index) {
+    if (model->graph.signatures.empty()) return UseSubgraph0();
+    const graph::Signature& stored = model->graph.signatures[index];
+    subgraph = stored.subgraph;
+    for (const auto& input : stored.inputs) {
+      Add(static_cast<int32_t>(input.tensor), input.name, true);
+    }
+    for (const auto& output : stored.outputs) {
+      Add(static_cast<int32_t>(output.tensor), output.name, false);
+    }
+  }
+  void UseSubgraph0() {
+    const graph::Signature* first =
+        model->graph.signatures.empty() ? nullptr : &model->graph.signatures[0];
+    if (first != nullptr && first->subgraph != 0) first = nullptr;
+    const auto name_of = [](const std::vector<graph::NamedTensor>& names,
+                            int32_t tensor) {
+      const auto found = std::ranges::find(names, static_cast<uint32_t>(tensor),
+                                           &graph::NamedTensor::tensor);
+      return found == names.end() ? std::string() : found->name;
+    };
+    for (const int32_t t : Graph().inputs) {
+      Add(t, first ? name_of(first->inputs, t) : "", true);
+    }
+    for (const int32_t t : Graph().outputs) {
+      Add(t, first ? name_of(first->outputs, t) : "", false);
+    }
+  }
+
   // Plans for the inputs' shapes in `shapes` (as input_tensors).
   Status Prepare(const std::vector<std::vector<int32_t>>& shapes) {
-    std::vector<graph::KnownTensor> known =
-        graph::StoredTensors(model->graph, Graph());
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      known[input_tensors[i]].shape = shapes[i];
+    shared.graph = &model->graph;
+    shared.cache = &model->packed;
+    shared.options.isa = isa;
+    shared.options.keep_all = options.keep_all;
+    shared.options.threads = threads.state()->pool.threads();
+    shared.options.memory_limit_bytes = model->options.memory_limit_bytes;
+    if (model->mapped) shared.options.mapping = model->file;
+    if (shared.resources.empty()) {
+      shared.resources.resize(plan::HandleCount(model->graph));
     }
-    LATHE_TRY(graph::InferSubgraph(model->graph, Graph(), known));
-    plan::PlanOptions plan_options;
-    plan_options.isa = isa;
-    plan_options.threads = threads.state()->pool.threads();
-    plan_options.memory_limit_bytes = model->options.memory_limit_bytes;
-    if (model->mapped) plan_options.mapping = model->file;
-    LATHE_ASSIGN(plan::Plan made, plan::MakePlan(model->graph, subgraph, known,
-                                                 plan_options, model->packed));
-    LATHE_ASSIGN(run::Session next, run::Session::Create(std::move(made)));
-    session = std::move(next);
+    // In the order of the subgraph's own list.
+    std::vector<graph::Shape> ordered;
+    for (const int32_t input : Graph().inputs) {
+      const auto at = std::ranges::find(input_tensors, input);
+      ordered.push_back(at == input_tensors.end()
+                            ? Graph().tensors[input].shape
+                            : shapes[at - input_tensors.begin()]);
+    }
+    LATHE_ASSIGN(executor, run::Executor::Create(shared, subgraph, ordered));
+    Describe();
+    return {};
+  }
 
+  // Whether callers see what is true now; false after a run that planned.
+  bool Shown() const {
+    if (planned != executor->stages().size()) return false;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].shape != executor->Known(output_tensors[i]).shape) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // What callers see, after planning and after a run that planned.
+  void Describe() {
     for (size_t i = 0; i < inputs.size(); ++i) {
-      inputs[i].shape = known[input_tensors[i]].shape;
+      inputs[i].shape = executor->Known(input_tensors[i]).shape;
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
-      outputs[i].shape = known[output_tensors[i]].shape;
+      outputs[i].shape = executor->Known(output_tensors[i]).shape;
     }
     steps.clear();
-    for (const plan::Step& step : session.plan().steps) {
-      StepInfo info;
-      info.name = step.name;
-      info.kernel = step.kernel;
-      info.flops = step.flops;
-      if (!step.outputs.empty()) {
-        info.tensor = session.plan().tensors[step.outputs[0]].name;
+    planned = executor->stages().size();
+    for (const auto& stage : executor->stages()) {
+      const plan::Plan& plan = stage->session.plan();
+      for (const plan::Step& step : plan.steps) {
+        StepInfo info;
+        info.name = step.name;
+        info.kernel = step.kernel;
+        info.flops = step.flops;
+        if (!step.outputs.empty()) {
+          info.tensor = plan.tensors[step.outputs[0]].name;
+        }
+        steps.push_back(std::move(info));
       }
-      steps.push_back(std::move(info));
+      if (stage->between) {
+        const graph::Op& op = Graph().ops[stage->next_op - 1];
+        StepInfo info;
+        info.name = Name(op.code);
+        if (!op.outputs.empty()) {
+          info.tensor = Graph().tensors[op.outputs[0]].name;
+        }
+        steps.push_back(std::move(info));
+      }
     }
-    return {};
   }
 };
 
@@ -71,6 +140,9 @@ Result<size_t> FindTensor(std::span<const TensorInfo> all,
                           std::string_view name, std::string_view what) {
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].name == name) return i;
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].tensor == name) return i;
   }
   if (name.starts_with('#')) {
     size_t index = 0;
@@ -97,6 +169,47 @@ Status CheckType(const TensorInfo& tensor, ElementType type) {
 
 }  // namespace
 
+namespace {
+
+// The format's blob of strings: count, count + 1 offsets from the start, bytes.
+Result<std::vector<std::byte>> PackStrings(
+    std::span<const std::string> strings) {
+  uint64_t size = sizeof(int32_t) * (strings.size() + 2);
+  std::vector<int32_t> head = {static_cast<int32_t>(strings.size())};
+  for (const std::string& text : strings) {
+    head.push_back(static_cast<int32_t>(size));
+    size += text.size();
+    if (size > INT32_MAX) return Invalid("strings of more than 2 GiB");
+  }
+  head.push_back(static_cast<int32_t>(size));
+  std::vector<std::byte> blob(size);
+  std::memcpy(blob.data(), head.data(), head.size() * sizeof(int32_t));
+  for (size_t i = 0; i < strings.size(); ++i) {
+    std::memcpy(blob.data() + head[i + 1], strings[i].data(),
+                strings[i].size());
+  }
+  return blob;
+}
+
+std::vector<std::string> UnpackStrings(std::span<const std::byte> blob) {
+  std::vector<std::string> strings;
+  if (blob.size() < sizeof(int32_t)) return strings;
+  const auto number = [&](size_t i) {
+    int32_t value;
+    std::memcpy(&value, blob.data() + i * sizeof(value), sizeof(value));
+    return static_cast<size_t>(value);
+  };
+  const size_t count = number(0);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = number(1 + i), end = number(2 + i);
+    strings.emplace_back(reinterpret_cast<const char*>(blob.data()) + begin,
+                         end - begin);
+  }
+  return strings;
+}
+
+}  // namespace
+
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -111,7 +224,6 @@ Result<Session> Session::Create(const Model& model,
     state->threads = options.threads ? *options.threads : Threads();
     LATHE_ASSIGN(state->isa, ChooseIsa(options.isa));
 
-    const graph::Graph& graph = state->model->graph;
     size_t index = 0;
     if (!options.signature.empty()) {
       const auto& all = state->model->signatures;
@@ -127,21 +239,10 @@ Result<Session> Session::Create(const Model& model,
       }
       index = static_cast<size_t>(found - all.begin());
     }
-    const SignatureInfo& signature = state->model->signatures[index];
-    state->inputs = signature.inputs;
-    state->outputs = signature.outputs;
-    if (graph.signatures.empty()) {
-      state->input_tensors = graph.subgraphs[0].inputs;
-      state->output_tensors = graph.subgraphs[0].outputs;
+    if (options.signature.empty()) {
+      state->UseSubgraph0();
     } else {
-      const graph::Signature& stored = graph.signatures[index];
-      state->subgraph = stored.subgraph;
-      for (const auto& input : stored.inputs) {
-        state->input_tensors.push_back(static_cast<int32_t>(input.tensor));
-      }
-      for (const auto& output : stored.outputs) {
-        state->output_tensors.push_back(static_cast<int32_t>(output.tensor));
-      }
+      state->UseSignature(index);
     }
     std::vector<std::vector<int32_t>> shapes;
     for (const TensorInfo& input : state->inputs) {
@@ -158,27 +259,36 @@ std::span<const StepInfo> Session::steps() const { return state_->steps; }
 
 SessionStats Session::stats() const {
   SessionStats stats;
-  stats.arena_bytes = state_->session.plan().arena_bytes;
   stats.packed_bytes = state_->model->packed.bytes();
-  stats.peak_step = state_->session.plan().peak_step;
+  stats.arena_bytes = state_->executor->memory_bytes();
+  uint64_t most = 0;
+  size_t first = 0;
+  for (const auto& stage : state_->executor->stages()) {
+    const plan::Plan& plan = stage->session.plan();
+    if (plan.arena_bytes >= most) {
+      most = plan.arena_bytes;
+      stats.peak_step = first + plan.peak_step;
+    }
+    first += plan.steps.size() + stage->between;
+  }
   return stats;
 }
 
 Result<std::span<std::byte>> Session::InputBytes(std::string_view name) {
   LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
   const int32_t tensor = state_->input_tensors[i];
-  if (state_->session.plan().tensors[tensor].home == plan::Home::kConstant) {
+  if (state_->executor->IsConstant(tensor)) {
     return Invalid("input \"{}\" is a stored constant and cannot be written",
                    state_->inputs[i].name);
   }
-  return state_->session.Bytes(tensor);
+  return state_->executor->Bytes(tensor);
 }
 
 Result<std::span<const std::byte>> Session::OutputBytes(
     std::string_view name) const {
   LATHE_ASSIGN(const size_t i, FindTensor(state_->outputs, name, "output"));
   return std::span<const std::byte>(
-      state_->session.Bytes(state_->output_tensors[i]));
+      state_->executor->Bytes(state_->output_tensors[i]));
 }
 
 Result<std::span<std::byte>> Session::InputBytes(std::string_view name,
@@ -201,8 +311,8 @@ Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
     const TensorInfo& input = state_->inputs[i];
     const auto allowed = [&](size_t dim) {
       if (shape[dim] == input.shape[dim]) return true;
-      return shape[dim] > 0 && dim < input.shape_signature.size() &&
-             input.shape_signature[dim] == -1;
+      return shape[dim] > 0 && (input.shape_signature.empty() ||
+                                input.shape_signature[dim] == -1);
     };
     bool fits = shape.size() == input.shape.size();
     for (size_t dim = 0; fits && dim < shape.size(); ++dim) {
@@ -225,9 +335,95 @@ Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
   });
 }
 
+Status Session::SetInput(std::string_view name,
+                         std::span<const std::byte> bytes) {
+  LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
+  const TensorInfo& input = state_->inputs[i];
+  const std::span<std::byte> to =
+      state_->executor->Bytes(state_->input_tensors[i]);
+  if (to.size() != bytes.size()) {
+    return Invalid("input \"{}\" {}: {} bytes given, {} expected", input.name,
+                   graph::ToString(input.shape), bytes.size(), to.size());
+  }
+  if (state_->executor->IsConstant(state_->input_tensors[i])) {
+    if (std::ranges::equal(to, bytes)) return {};
+    return Invalid(
+        "input \"{}\" is a constant of the file and takes no other value",
+        input.name);
+  }
+  if (!bytes.empty()) std::memcpy(to.data(), bytes.data(), bytes.size());
+  return {};
+}
+
+Status Session::SetStrings(std::string_view name,
+                           std::span<const std::string> strings) {
+  return Guarded([&]() -> Status {
+    LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
+    const TensorInfo& input = state_->inputs[i];
+    LATHE_TRY(CheckType(input, ElementType::kString));
+    if (strings.size() != graph::ElementCount(input.shape)) {
+      return Invalid("input \"{}\" {}: {} strings given", input.name,
+                     graph::ToString(input.shape), strings.size());
+    }
+    LATHE_ASSIGN(std::vector<std::byte> blob, PackStrings(strings));
+    if (state_->executor->IsConstant(state_->input_tensors[i])) {
+      return SetInput(name, blob);
+    }
+    state_->executor->SetStrings(state_->input_tensors[i], std::move(blob));
+    return {};
+  });
+}
+
+Result<std::vector<std::string>> Session::Strings(std::string_view name) const {
+  return Guarded([&]() -> Result<std::vector<std::string>> {
+    if (const auto i = FindTensor(state_->outputs, name, "output")) {
+      LATHE_TRY(CheckType(state_->outputs[*i], ElementType::kString));
+      return UnpackStrings(state_->executor->Bytes(state_->output_tensors[*i]));
+    }
+    LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "tensor"));
+    LATHE_TRY(CheckType(state_->inputs[i], ElementType::kString));
+    return UnpackStrings(state_->executor->Bytes(state_->input_tensors[i]));
+  });
+}
+
+std::span<const std::byte> Session::Tensor(int32_t index) const {
+  const auto count = static_cast<int32_t>(state_->Graph().tensors.size());
+  if (index < 0 || index >= count) return {};
+  return state_->executor->Bytes(index);
+}
+
+std::vector<TensorInfo> Session::tensors() const {
+  std::vector<TensorInfo> all;
+  for (size_t i = 0; i < state_->Graph().tensors.size(); ++i) {
+    const auto at = static_cast<int32_t>(i);
+    all.push_back(
+        DescribeTensor(state_->model->graph, state_->Graph(), at, {}));
+    all.back().shape = state_->executor->Known(at).shape;
+  }
+  return all;
+}
+
+Status Session::ResetState() {
+  return Guarded([&]() -> Status {
+    state_->shared.called_once.clear();
+    for (plan::Resource& resource : state_->shared.resources) {
+      resource.assigned = false;
+    }
+    state_->executor->ResetVariables();
+    return {};
+  });
+}
+
 Status Session::Run() {
-  return state_->session.Run(state_->threads.state()->pool,
-                             state_->options.stop, state_->options.on_step);
+  return Guarded([&] {
+    run::RunOptions options;
+    options.pool = &state_->threads.state()->pool;
+    options.stop = state_->options.stop;
+    options.on_step = &state_->options.on_step;
+    const Status status = state_->executor->Run(options);
+    if (!state_->Shown()) state_->Describe();
+    return status;
+  });
 }
 
 }  // namespace lathe

@@ -16,7 +16,7 @@
 #include "src/base/thread_pool.h"
 #include "src/graph/graph.h"
 #include "src/plan/packed_cache.h"
-#include "src/run/session.h"
+#include "src/run/executor.h"
 
 namespace lathe {
 
@@ -38,7 +38,10 @@ struct Model::State {
   std::optional<uint64_t> hash;
 };
 
-TensorInfo DescribeTensor(const graph::Tensor& tensor, std::string name);
+// `name` empty: the tensor's own.
+TensorInfo DescribeTensor(const graph::Graph& graph,
+                          const graph::Subgraph& subgraph, int32_t index,
+                          const std::string& name);
 
 // The signatures of a graph; subgraph 0 under the empty key where it has none.
 std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph);

@@ -10,6 +10,9 @@
 
 namespace lathe::passes {
 
+// A composite gives way to the operators of its decomposition.
+Status InlineComposites(graph::Graph& graph, const PassOptions& options);
+
 // Operators that nobody needs and that do nothing but make their outputs.
 Status RemoveDead(graph::Graph& graph, const PassOptions& options);
 

@@ -12,6 +12,8 @@ namespace lathe::passes {
 namespace {
 
 constexpr Pass kPasses[] = {
+    {"inline_composites", "Puts decompositions in the place of composites.",
+     InlineComposites},
     {"remove_dead", "Removes operators whose results nobody uses.", RemoveDead},
     {"fold_constants", "Computes operators whose inputs are all constants.",
      FoldConstants},

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
+#include "fmt/ranges.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/mapped_file.h"
+#include "src/kernels/quantized/narrow.h"
 #include "src/plan/arena.h"
 
 namespace lathe::plan {
@@ -26,27 +29,30 @@ void AppendInteger(std::vector<std::byte>& bytes, graph::Type type,
 
 Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
                    const std::vector<graph::KnownTensor>& known,
-                   const PlanOptions& options, PackedCache& cache)
+                   const PlanOptions& options, PackedCache& cache,
+                   OpRange range)
     : graph_(graph),
       subgraph_(subgraph),
       known_(known),
       options_(options),
       cache_(cache) {
-  plan_.inputs = subgraph.inputs;
-  plan_.outputs = subgraph.outputs;
+  range.end = std::min(range.end, subgraph.ops.size());
+  plan_.next_op = range.end;
   for (size_t i = 0; i < subgraph.tensors.size(); ++i) {
     const graph::Tensor& source = subgraph.tensors[i];
     PlanTensor tensor;
     tensor.name = source.name;
     tensor.type = known[i].type;
     tensor.shape = known[i].shape;
-    tensor.bytes = graph::ByteCount(tensor.type, tensor.shape);
+    tensor.bytes = tensor.type == graph::Type::kResource
+                       ? kHandleBytes
+                       : graph::ByteCount(tensor.type, tensor.shape);
     tensor.root = static_cast<int32_t>(i);
     if (graph.IsConstant(source)) {
       const graph::Buffer& buffer = graph.BufferOf(source);
       tensor.home = Home::kConstant;
       tensor.constant = buffer.bytes.data();
-      tensor.bytes = buffer.bytes.size();
+      if (!source.sparsity) tensor.bytes = buffer.bytes.size();
     } else if (known[i].values && (tensor.type == graph::Type::kInt32 ||
                                    tensor.type == graph::Type::kInt64 ||
                                    tensor.type == graph::Type::kBool)) {
@@ -57,12 +63,51 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       tensor.home = Home::kConstant;
       tensor.constant = bytes->data();
       plan_.owned.push_back(std::move(bytes));
+      keys_[static_cast<int32_t>(i)] =
+          fmt::format("values {}", fmt::join(*known[i].values, " "));
+    } else if (source.is_variable) {
+      tensor.home = Home::kOutside;
     }
     plan_.tensors.push_back(std::move(tensor));
+    if (graph.IsConstant(source) && source.sparsity) {
+      DensifyConstant(static_cast<int32_t>(i));
+    }
   }
-  for (const int32_t input : plan_.inputs) {
-    PlanTensor& tensor = plan_.tensors[input];
-    if (tensor.home == Home::kNone) tensor.home = Home::kArena;
+  const auto place = [&](int32_t t, Home home) {
+    PlanTensor& tensor = plan_.tensors[t];
+    if (tensor.home == Home::kNone) tensor.home = home;
+  };
+  if (range.holds_inputs) plan_.inputs = subgraph.inputs;
+  for (const int32_t input : subgraph.inputs) {
+    const bool grows = TypeOf(input) == graph::Type::kString;
+    place(input, range.holds_inputs && !grows ? Home::kArena : Home::kOutside);
+  }
+  for (size_t i = 0; i < range.first; ++i) {
+    for (const int32_t t : subgraph.ops[i].outputs) place(t, Home::kOutside);
+  }
+  // What is kept: results of these operators that others read later.
+  std::vector<bool> made(subgraph.tensors.size());
+  for (size_t i = range.first; i < range.end; ++i) {
+    for (const int32_t t : subgraph.ops[i].outputs) made[t] = true;
+  }
+  const auto keep = [&](int32_t t) {
+    if (t < 0 || !made[t]) return;
+    made[t] = false;
+    plan_.outputs.push_back(t);
+  };
+  if (options.keep_all) {
+    for (size_t i = range.first; i < range.end; ++i) {
+      for (const int32_t t : subgraph.ops[i].outputs) keep(t);
+    }
+  }
+  for (size_t i = range.end; i < subgraph.ops.size(); ++i) {
+    for (const int32_t t : subgraph.ops[i].inputs) keep(t);
+  }
+  if (range.holds_inputs && range.first == 0 && !options.keep_all &&
+      range.end == subgraph.ops.size()) {
+    plan_.outputs = subgraph.outputs;  // As they stand there.
+  } else {
+    for (const int32_t t : subgraph.outputs) keep(t);
   }
 }
 
@@ -82,11 +127,35 @@ bool Lowering::IsConstant(int32_t tensor) const {
   return tensor >= 0 && plan_.tensors[tensor].home == Home::kConstant;
 }
 std::span<const std::byte> Lowering::ConstantBytes(int32_t tensor) const {
-  return {plan_.tensors[tensor].constant, plan_.tensors[tensor].bytes};
+  PlanTensor& facts = plan_.tensors[tensor];
+  const auto found = derived_.find(tensor);
+  if (facts.constant == nullptr && found != derived_.end()) {
+    Result<Packed> made =
+        cache_.Get(KeyOf(tensor), facts.bytes, [&](std::span<std::byte> to) {
+          std::vector<std::byte> space;
+          const Derived& derived = found->second;
+          derived.make(derived.source == graph::kNoTensor
+                           ? derived.stored
+                           : BytesOf(derived.source, space),
+                       to);
+          GiveBack(RootOf(tensor));
+        });
+    if (!made) throw std::bad_alloc();  // The API turns it into an Error.
+    facts.constant = (*made)->data();
+    plan_.made.push_back(*std::move(made));
+  }
+  return {facts.constant, facts.bytes};
+}
+
+std::string Lowering::KeyOf(int32_t tensor) const {
+  const auto found = keys_.find(tensor);
+  if (found != keys_.end()) return found->second;
+  return std::to_string(subgraph_.tensors[tensor].buffer);
 }
 
 Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
   if (tensor < 0 || !known_[tensor].values) {
+    waits_ = true;
     return Unsupported(
         "tensor {} \"{}\" gives a size or an axis and is only known when the "
         "model runs",
@@ -98,28 +167,169 @@ Result<std::vector<int64_t>> Lowering::Ints(int32_t tensor) const {
 Result<Packed> Lowering::Pack(
     int32_t tensor, std::string_view layout, size_t floats,
     const std::function<void(const float*, float*)>& pack) {
-  const std::span<const std::byte> source = ConstantBytes(tensor);
+  return PackConstant(
+      tensor, layout, floats * sizeof(float),
+      [&](std::span<const std::byte> source, std::span<std::byte> to) {
+        // The format promises 4-byte alignment in practice, not by its rules.
+        std::vector<float> copy;
+        const float* from = reinterpret_cast<const float*>(source.data());
+        if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
+          copy.resize(source.size() / sizeof(float));
+          std::memcpy(copy.data(), source.data(), source.size());
+          from = copy.data();
+        }
+        pack(from, reinterpret_cast<float*>(to.data()));
+      });
+}
+
+Result<Packed> Lowering::PackConstant(
+    int32_t tensor, std::string_view layout, uint64_t bytes,
+    const std::function<void(std::span<const std::byte>, std::span<std::byte>)>&
+        pack) {
   const std::string key =
-      fmt::format("{}/{}/{}", subgraph_.tensors[tensor].buffer,
+      fmt::format("{}/{}/{}/{}", KeyOf(tensor), Name(TypeOf(tensor)),
                   graph::ToString(ShapeOf(tensor)), layout);
-  return cache_.Get(key, floats * sizeof(float), [&](std::span<std::byte> to) {
-    // The format promises 4-byte alignment in practice, not by its rules.
-    std::vector<float> copy;
-    const float* from = reinterpret_cast<const float*>(source.data());
-    if (reinterpret_cast<uintptr_t>(from) % alignof(float) != 0) {
-      copy.resize(source.size() / sizeof(float));
-      std::memcpy(copy.data(), source.data(), source.size());
-      from = copy.data();
-    }
-    pack(from, reinterpret_cast<float*>(to.data()));
-    // The reader copies misaligned constants; memory of the heap would be
-    // lost.
-    const std::byte* begin = options_.mapping.data();
-    if (source.data() >= begin &&
-        source.data() + source.size() <= begin + options_.mapping.size()) {
-      GiveBackPages(source);
-    }
+  CountPacked(tensor);
+  return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
+    std::vector<std::byte> space;
+    pack(BytesOf(tensor, space), to);
+    GiveBack(RootOf(tensor));
   });
+}
+
+void Lowering::GiveBack(std::span<const std::byte> source) const {
+  // The reader copies misaligned constants; memory of the heap would be lost.
+  const std::byte* begin = options_.mapping.data();
+  if (source.data() >= begin &&
+      source.data() + source.size() <= begin + options_.mapping.size()) {
+    GiveBackPages(source);
+  }
+}
+
+std::span<const std::byte> Lowering::BytesOf(
+    int32_t tensor, std::vector<std::byte>& space) const {
+  const PlanTensor& facts = plan_.tensors[tensor];
+  const auto found = derived_.find(tensor);
+  if (facts.constant != nullptr || found == derived_.end()) {
+    return {facts.constant, facts.bytes};
+  }
+  const Derived& derived = found->second;
+  space.resize(facts.bytes);
+  std::vector<std::byte> below;
+  derived.make(derived.source == graph::kNoTensor
+                   ? derived.stored
+                   : BytesOf(derived.source, below),
+               space);
+  return space;
+}
+
+std::span<const std::byte> Lowering::RootOf(int32_t tensor) const {
+  const auto found = derived_.find(tensor);
+  if (found == derived_.end()) {
+    return {plan_.tensors[tensor].constant, plan_.tensors[tensor].bytes};
+  }
+  return found->second.source == graph::kNoTensor
+             ? found->second.stored
+             : RootOf(found->second.source);
+}
+
+void Lowering::CountPacked(int32_t tensor) {
+  const auto found = derived_.find(tensor);
+  if (found == derived_.end() || found->second.last_node == node_) return;
+  ++found->second.packed_by;
+  found->second.last_node = node_;
+}
+
+void Lowering::MakeConstant(int32_t output, int32_t source,
+                            std::string_view how, Make make) {
+  CountPacked(source);
+  PlanTensor& tensor = plan_.tensors[output];
+  tensor.home = Home::kConstant;
+  tensor.constant = nullptr;
+  keys_[output] = fmt::format("{}/{}/{}", KeyOf(source),
+                              graph::ToString(known_[output].shape), how);
+  Derived derived;
+  derived.source = source;
+  derived.make = std::move(make);
+  derived_[output] = std::move(derived);
+}
+
+// The verifier has seen to it that everything is in bounds.
+void Lowering::DensifyConstant(int32_t tensor) {
+  const graph::Tensor& facts = subgraph_.tensors[tensor];
+  const graph::Sparsity& sparsity = *facts.sparsity;
+  const size_t rank = facts.shape.size();
+  // How far a position of each dim moves: a dim counts blocks if it has some,
+  // and of several blocks of one dim the last traversed is the innermost.
+  std::vector<size_t> strides(sparsity.traversal_order.size());
+  size_t run = 1;
+  for (size_t i = rank; i-- > 0;) {
+    strides[i] = run;
+    run *= static_cast<size_t>(facts.shape[i]);
+  }
+  std::vector<size_t> sizes(facts.shape.begin(), facts.shape.end());
+  sizes.resize(strides.size());
+  for (size_t i = sparsity.traversal_order.size(); i-- > 0;) {
+    const size_t dim = static_cast<size_t>(sparsity.traversal_order[i]);
+    if (dim < rank) continue;
+    const size_t of = static_cast<size_t>(sparsity.block_map[dim - rank]);
+    const auto size = static_cast<size_t>(sparsity.dimensions[i].dense_size);
+    sizes[dim] = size;
+    sizes[of] /= size;
+    strides[dim] = strides[of];
+    strides[of] *= size;
+  }
+  std::vector<kernels::SparseLevel> levels;
+  for (size_t i = 0; i < sparsity.traversal_order.size(); ++i) {
+    const size_t dim = static_cast<size_t>(sparsity.traversal_order[i]);
+    const graph::SparseDimension& from = sparsity.dimensions[i];
+    kernels::SparseLevel level;
+    level.size = sizes[dim];
+    level.stride = strides[dim];
+    level.compressed = from.format == 1;
+    level.segments = from.segments;
+    level.indices = from.indices;
+    levels.push_back(level);
+  }
+  const size_t bits = graph::BitsPerElement(facts.type);
+  const size_t elements = Elements(tensor);
+  Derived derived;
+  derived.stored = {graph_.BufferOf(facts).bytes.data(),
+                    graph_.BufferOf(facts).bytes.size()};
+  derived.make = [=](std::span<const std::byte> from, std::span<std::byte> to) {
+    if (bits >= 8) {
+      return kernels::Densify(levels, bits / 8, from.data(), to.data());
+    }
+    const size_t stored = from.size() * 8 / bits;
+    std::vector<int8_t> values(stored), dense(elements);
+    kernels::UnpackNarrow(from.data(), bits, true, stored, values.data());
+    kernels::Densify(levels, 1,
+                     reinterpret_cast<const std::byte*>(values.data()),
+                     reinterpret_cast<std::byte*>(dense.data()));
+    kernels::PackNarrow(dense.data(), bits, elements, to.data());
+  };
+  const auto subgraph = &subgraph_ - graph_.subgraphs.data();
+  keys_[tensor] = fmt::format("{}/dense {}.{}", facts.buffer, subgraph, tensor);
+  plan_.tensors[tensor].constant = nullptr;
+  derived_[tensor] = std::move(derived);
+}
+
+// Works out what steps may read; forgets what was only packed.
+void Lowering::FinishConstants() {
+  std::map<int32_t, size_t> uses;
+  for (const graph::Op& op : subgraph_.ops) {
+    for (const int32_t t : op.inputs) ++uses[t];
+  }
+  for (const int32_t t : plan_.outputs) ++uses[t];
+  for (const auto& [tensor, derived] : derived_) {
+    PlanTensor& facts = plan_.tensors[tensor];
+    if (facts.home != Home::kConstant || facts.constant != nullptr) continue;
+    if (derived.packed_by >= uses[tensor]) {
+      facts.home = Home::kNone;
+    } else {
+      ConstantBytes(tensor);
+    }
+  }
 }
 
 Result<Packed> Lowering::PackBytes(
@@ -158,10 +368,36 @@ void Lowering::Add(Step step) {
 
 void Lowering::Alias(int32_t output, int32_t input, uint64_t offset) {
   const PlanTensor& from = plan_.tensors[input];
+  if (subgraph_.tensors[input].is_variable) {
+    // Its memory changes while the model runs; the output is a snapshot.
+    Step step;
+    step.name = "copy";
+    step.inputs = {input};
+    step.outputs = {output};
+    const size_t bytes = plan_.tensors[output].bytes;
+    step.run = [=](const StepContext& context) -> Status {
+      std::memcpy(context.tensors[output], context.tensors[input] + offset,
+                  bytes);
+      return {};
+    };
+    return Add(std::move(step));
+  }
   PlanTensor& to = plan_.tensors[output];
   to.home = from.home;
   if (from.home == Home::kConstant) {
-    to.constant = from.constant + offset;
+    const auto found = derived_.find(input);
+    if (found != derived_.end() && from.constant == nullptr && offset == 0 &&
+        from.bytes == to.bytes) {
+      CountPacked(input);
+      keys_[output] = KeyOf(input);
+      Derived derived = found->second;
+      derived.packed_by = 0;
+      derived.last_node = 0;
+      derived_[output] = std::move(derived);
+      return;
+    }
+    to.constant = ConstantBytes(input).data() + offset;
+    keys_[output] = fmt::format("{}+{}", KeyOf(input), offset);
     return;
   }
   to.root = from.root;
@@ -206,8 +442,11 @@ std::vector<Life> RootLives(const Plan& plan) {
 // Lets outputs take the memory of an input that dies with the step.
 void Lowering::ReuseMemory() {
   std::vector<Life> lives = RootLives(plan_);
+  // Inputs keep their contents between runs, outputs behind the last step.
   std::vector<bool> pinned(plan_.tensors.size());
-  for (const int32_t t : plan_.inputs) pinned[plan_.tensors[t].root] = true;
+  for (const auto* list : {&plan_.inputs, &plan_.outputs}) {
+    for (const int32_t t : *list) pinned[plan_.tensors[t].root] = true;
+  }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const Step& step = plan_.steps[i];
     if (step.may_overwrite < 0 || step.outputs.size() != 1) continue;
@@ -216,12 +455,12 @@ void Lowering::ReuseMemory() {
     PlanTensor& to = plan_.tensors[output];
     if (from.home != Home::kArena || to.home != Home::kArena) continue;
     const int32_t root = from.root;
-    const bool shared = std::ranges::any_of(step.inputs, [&](int32_t t) {
-      return t >= 0 && t != step.may_overwrite &&
-             plan_.tensors[t].home == Home::kArena &&
+    // Listed twice, it is read in two ways, such as x and residual.
+    const auto readers = std::ranges::count_if(step.inputs, [&](int32_t t) {
+      return t >= 0 && plan_.tensors[t].home == Home::kArena &&
              plan_.tensors[t].root == root;
     });
-    if (pinned[root] || shared || lives[root].last != i ||
+    if (pinned[root] || readers != 1 || lives[root].last != i ||
         from.root_offset != 0 || from.bytes != to.bytes ||
         plan_.tensors[root].bytes != to.bytes || to.root != output) {
       continue;
@@ -233,6 +472,7 @@ void Lowering::ReuseMemory() {
     }
     lives[root].Touch(lives[output].last);
     lives[output] = Life();
+    if (pinned[output]) pinned[root] = true;
   }
 }
 
@@ -271,6 +511,10 @@ Status Lowering::PlaceTensors() {
       static_cast<size_t>(std::ranges::max_element(live) - live.begin());
   plan_.arena_bytes = arena.bytes;
   if (arena.bytes > options_.memory_limit_bytes) {
+    if (plan_.steps.empty()) {  // Inputs alone.
+      return Invalid("the inputs need {} bytes, memory limit {}", arena.bytes,
+                     options_.memory_limit_bytes);
+    }
     const Step& step = plan_.steps[plan_.peak_step];
     return Invalid(
         "the arena needs {} bytes, memory limit {}; most are alive in step {} "
@@ -293,6 +537,7 @@ Status Lowering::PlaceTensors() {
 }
 
 Result<Plan> Lowering::Finish() {
+  FinishConstants();
   ReuseMemory();
   LATHE_TRY(PlaceTensors());
   return std::move(plan_);

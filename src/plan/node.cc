@@ -8,12 +8,62 @@ namespace {
 
 using graph::OpCode;
 
+bool IsOneOr(int32_t dim, int32_t wanted) { return dim == 1 || dim == wanted; }
+
+// Whether the last two axes of `s` broadcast to [rows, columns] and those in
+// front to y's.
+bool FitsMatrix(const graph::Shape& s, const graph::Shape& y, int32_t rows,
+                int32_t columns) {
+  for (size_t i = 1; i <= s.size(); ++i) {
+    const int32_t dim = s[s.size() - i];
+    const int32_t front = i <= y.size() ? y[y.size() - i] : 1;
+    const int32_t wanted = i == 1 ? columns : i == 2 ? rows : front;
+    if (!IsOneOr(dim, wanted)) return false;
+  }
+  return true;
+}
+
+// Passes mark regions for the shapes that are stored. Another shape of an input
+// can make the same operators broadcast, which their fused kernels do not: then
+// the operators run one by one.
+bool StillFits(const graph::Region& region,
+               const std::vector<graph::KnownTensor>& known) {
+  const auto shape = [&](size_t input) -> const graph::Shape& {
+    return known[region.inputs[input]].shape;
+  };
+  const graph::Shape& y = known[region.outputs[0]].shape;
+  switch (region.kind) {
+    case graph::RegionKind::kGatedSilu:
+      return shape(0) == y && shape(1) == y;
+    case graph::RegionKind::kAttention:
+      break;
+    default:
+      return shape(0) == y;
+  }
+  const graph::Shape &q = shape(0), &k = shape(1), &v = shape(2);
+  const size_t rank = y.size();
+  if (rank < 2 || q.size() < 2 || k.size() < 2 || v.size() < 2) return false;
+  const int32_t n_q = q[q.size() - 2], d = q[q.size() - 1];
+  const int32_t n_k = v[v.size() - 2], d_v = v[v.size() - 1];
+  const size_t k_rows = region.transposed_k ? 1 : 2;
+  if (y[rank - 2] != n_q || y[rank - 1] != d_v || k[k.size() - k_rows] != n_k ||
+      k[k.size() - (3 - k_rows)] != d || !FitsMatrix(q, y, n_q, d) ||
+      !FitsMatrix(k, y, k[k.size() - 2], k[k.size() - 1]) ||
+      !FitsMatrix(v, y, n_k, d_v)) {
+    return false;
+  }
+  for (size_t i = 3; i < region.inputs.size(); ++i) {
+    if (!FitsMatrix(shape(i), y, n_q, n_k)) return false;
+  }
+  return true;
+}
+
 class Fuser {
  public:
   Fuser(const graph::Graph& graph, const graph::Subgraph& subgraph,
-        const std::vector<graph::KnownTensor>& known)
+        const std::vector<graph::KnownTensor>& known, size_t first, size_t end)
       : graph_(graph), subgraph_(subgraph), known_(known) {
-    Collect();
+    Collect(first, std::min(end, subgraph.ops.size()));
     for (size_t i = 0; i < nodes_.size(); ++i) TakeInput(i);
     for (size_t i = 0; i < nodes_.size(); ++i) TakeResidual(i);
   }
@@ -28,9 +78,13 @@ class Fuser {
   }
 
  private:
-  void Collect() {
+  void Collect(size_t first, size_t end) {
     std::vector<bool> in_region(subgraph_.ops.size());
     for (const graph::Region& region : subgraph_.regions) {
+      if (region.ops.front() < first || region.ops.back() >= end ||
+          !StillFits(region, known_)) {
+        continue;
+      }
       Node node;
       node.region = &region;
       node.inputs = region.inputs;
@@ -41,7 +95,7 @@ class Fuser {
       }
       nodes_.push_back(std::move(node));
     }
-    for (size_t i = 0; i < subgraph_.ops.size(); ++i) {
+    for (size_t i = first; i < end; ++i) {
       if (in_region[i]) continue;
       Node node;
       node.op = &subgraph_.ops[i];
@@ -60,6 +114,11 @@ class Fuser {
       for (const int32_t t : nodes_[i].outputs) maker_[t] = i;
     }
     for (const int32_t t : subgraph_.outputs) ++uses_[t];
+    for (size_t i = end; i < subgraph_.ops.size(); ++i) {
+      for (const int32_t t : subgraph_.ops[i].inputs) {
+        if (t >= 0) ++uses_[t];
+      }
+    }
   }
 
   bool IsOp(const Node& node, OpCode code) const {
@@ -79,7 +138,8 @@ class Fuser {
 
   void TakeInput(size_t i) {
     Node& node = nodes_[i];
-    if (IsOp(node, OpCode::kConv2d) && IsFloat(node.outputs[0])) {
+    if (IsOp(node, OpCode::kConv2d) && IsFloat(node.outputs[0]) &&
+        IsFloat(node.inputs[1])) {
       TakePad(node);
       TakeSnake(node);
     } else if (node.region != nullptr &&
@@ -148,6 +208,7 @@ class Fuser {
           !IsOp(nodes_[*maker], OpCode::kFullyConnected)) {
         continue;
       }
+      if (!IsFloat(nodes_[*maker].inputs[1])) continue;
       if (known_[other].shape != known_[sum].shape) continue;
       if (nodes_[*maker].op->options.Int("fused_activation_function") != 0) {
         continue;
@@ -175,8 +236,9 @@ class Fuser {
 
 std::vector<Node> MakeNodes(const graph::Graph& graph,
                             const graph::Subgraph& subgraph,
-                            const std::vector<graph::KnownTensor>& known) {
-  return Fuser(graph, subgraph, known).Finish();
+                            const std::vector<graph::KnownTensor>& known,
+                            size_t first, size_t end) {
+  return Fuser(graph, subgraph, known, first, end).Finish();
 }
 
 }  // namespace lathe::plan

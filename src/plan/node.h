@@ -31,12 +31,16 @@ struct Node {
 };
 
 // The nodes of a subgraph in an order in which they can run. A region is taken
-// whole. Fused: snake and PAD in front of CONV_2D, ADD behind CONV_2D and
-// FULLY_CONNECTED, SPLIT in front of a gated unit; each only when the value
-// between has no other use. `known` is graph/shapes.h's result.
+// whole, unless the shapes in `known` no longer fit its kernel. Fused: snake
+// and PAD in front of CONV_2D, ADD behind CONV_2D and FULLY_CONNECTED, SPLIT in
+// front of a gated unit; each only when the value between has no other use.
+// `known` is graph/shapes.h's result.
+// Only operators in [first, end) count; a region that reaches beyond is its
+// operators, and what later operators read is kept.
 std::vector<Node> MakeNodes(const graph::Graph& graph,
                             const graph::Subgraph& subgraph,
-                            const std::vector<graph::KnownTensor>& known);
+                            const std::vector<graph::KnownTensor>& known,
+                            size_t first = 0, size_t end = SIZE_MAX);
 
 }  // namespace lathe::plan
 

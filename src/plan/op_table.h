@@ -35,7 +35,11 @@ inline constexpr TypeMask kMovable = Types(
      graph::Type::kUint8, graph::Type::kInt64, graph::Type::kBool,
      graph::Type::kInt16, graph::Type::kComplex64, graph::Type::kInt8,
      graph::Type::kFloat64, graph::Type::kComplex128, graph::Type::kUint64,
-     graph::Type::kUint32, graph::Type::kUint16, graph::Type::kBfloat16});
+     graph::Type::kUint32, graph::Type::kUint16, graph::Type::kBfloat16,
+     graph::Type::kFloat8E4m3fn, graph::Type::kFloat8E5m2});
+// Every type of which a byte holds several.
+inline constexpr TypeMask kNarrow =
+    Types({graph::Type::kInt4, graph::Type::kInt2, graph::Type::kUint4});
 
 // The types of an operator's operands, as stored.
 struct OpTypes {
@@ -58,10 +62,13 @@ struct OpTypes {
 // (if any) agrees. An operator may have several rows; the first that serves is
 // taken.
 struct OpRow {
+  static constexpr int8_t kOutput = -1;  // Output 0.
+  static constexpr int8_t kNone = -2;    // None: every type serves.
+
   graph::OpCode code;
-  Prepare prepare;
+  Prepare prepare;  // Null: run/ does it between plans.
   TypeMask types;
-  int8_t data = -1;  // The input whose type counts; -1: output 0.
+  int8_t data = kOutput;  // The input whose type counts, or one of the two.
   bool (*also)(const OpTypes&) = nullptr;
   std::string_view note = {};    // What `also` asks for, in words.
   std::string_view custom = {};  // The name, for OpCode::kCustom.
@@ -75,13 +82,27 @@ const OpRow* RowFor(const OpTypes& types);
 Prepare PreparerOf(graph::RegionKind kind);
 
 // One group of rows, at the end of the file that prepares them.
+std::span<const OpRow> ControlRows();
 std::span<const OpRow> ConvRows();
 std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
+std::span<const OpRow> TypedRows();
+std::span<const OpRow> ScanRows();
+std::span<const OpRow> IndexingRows();
+std::span<const OpRow> ScatterRows();
+std::span<const OpRow> FillingRows();
+std::span<const OpRow> ImageRows();
+std::span<const OpRow> VolumeRows();
+std::span<const OpRow> FourierRows();
+std::span<const OpRow> WindowRows();
+std::span<const OpRow> CustomRows();
+std::span<const OpRow> QuantizedRows();
+std::span<const OpRow> ConvertRows();
 std::span<const OpRow> QuantizedElementwiseRows();
 std::span<const OpRow> QuantizedReductionRows();
 std::span<const OpRow> RecurrentRows();
+std::span<const OpRow> StringRows();
 
 }  // namespace lathe::plan
 

@@ -18,12 +18,13 @@ namespace lathe::plan {
 
 using Packed = std::shared_ptr<const AlignedBuffer>;
 
-// Thread-safe. Holds a packing as long as any plan uses it.
+// Thread-safe; `pack` may ask for other packings. Holds a packing as long as any plan uses it.
 class PackedCache {
  public:
   // The packing under `key` (kernel, layout and source buffer in words), made
   // by `pack` into `bytes` bytes the first time. Two callers with one key get
-  // one packing. Errors: kSystem when the memory is not there.
+  // one packing. `pack` may ask for others. Errors: kSystem when the memory is
+  // not there.
   Result<Packed> Get(const std::string& key, uint64_t bytes,
                      const std::function<void(std::span<std::byte>)>& pack);
 
@@ -31,7 +32,7 @@ class PackedCache {
   uint64_t bytes() const;
 
  private:
-  mutable std::mutex mutex_;
+  mutable std::recursive_mutex mutex_;
   std::map<std::string, std::weak_ptr<const AlignedBuffer>> entries_;
 };
 

@@ -6,15 +6,65 @@
 #include "src/plan/node.h"
 
 namespace lathe::plan {
+namespace {
+
+size_t FirstOp(const graph::Subgraph& subgraph, const Node& node) {
+  return node.region != nullptr
+             ? node.region->ops.front()
+             : static_cast<size_t>(node.op - subgraph.ops.data());
+}
+
+std::vector<Node> SingleNodes(const graph::Subgraph& subgraph, size_t first,
+                              size_t end) {
+  std::vector<Node> nodes;
+  for (size_t i = first; i < end; ++i) {
+    Node node;
+    node.op = &subgraph.ops[i];
+    node.inputs = node.op->inputs;
+    node.outputs = node.op->outputs;
+    node.last_op = i;
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
+}  // namespace
+
+bool RunsBetweenPlans(const graph::Subgraph& subgraph, const graph::Op& op) {
+  const auto any_string = [&](const std::vector<int32_t>& tensors) {
+    return std::ranges::any_of(tensors, [&](int32_t t) {
+      return t >= 0 && subgraph.tensors[t].type == graph::Type::kString;
+    });
+  };
+  switch (op.code) {
+    case graph::OpCode::kIf:
+    case graph::OpCode::kWhile:
+    case graph::OpCode::kStablehloCase:
+    case graph::OpCode::kCallOnce:
+    case graph::OpCode::kStablehloComposite:
+      return true;
+    default:
+      return any_string(op.inputs) || any_string(op.outputs);
+  }
+}
 
 Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
                       const std::vector<graph::KnownTensor>& known,
-                      const PlanOptions& options, PackedCache& cache) {
+                      const PlanOptions& options, PackedCache& cache,
+                      OpRange range) {
   const graph::Subgraph& source = graph.subgraphs[subgraph];
-  Lowering lowering(graph, source, known, options, cache);
+  range.end = std::min(range.end, source.ops.size());
+  for (size_t i = range.first; i < range.end; ++i) {
+    if (RunsBetweenPlans(source, source.ops[i])) range.end = i;
+  }
+  Lowering lowering(graph, source, known, options, cache, range);
   std::string problems;
   ErrorCode code = ErrorCode::kUnsupported;
-  for (const Node& node : MakeNodes(graph, source, known)) {
+  for (const Node& node :
+       options.keep_all
+           ? SingleNodes(source, range.first, range.end)
+           : MakeNodes(graph, source, known, range.first, range.end)) {
+    lowering.NextNode();
     // What is known already needs no step.
     bool needed = node.outputs.empty();
     for (const int32_t output : node.outputs) {
@@ -36,6 +86,11 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       prepare = RowFor({graph, source, *node.op})->prepare;
     }
     if (Status status = prepare(lowering, node); !status) {
+      if (lowering.waits() && problems.empty()) {
+        return MakePlan(
+            graph, subgraph, known, options, cache,
+            {range.first, FirstOp(source, node), range.holds_inputs});
+      }
       code = status.error().code;
       problems +=
           fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op, name,

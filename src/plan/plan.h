@@ -21,6 +21,7 @@
 #include "src/graph/graph.h"
 #include "src/graph/shapes.h"
 #include "src/plan/packed_cache.h"
+#include "src/plan/resources.h"
 
 namespace lathe::plan {
 
@@ -28,6 +29,9 @@ struct PlanOptions {
   Isa isa = Isa::kScalar;  // The best kernel not above this level.
   size_t threads = 1;      // Of the pool that will run it; sizes scratch.
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
+  // Every operator runs on its own and every result is kept, so that each can
+  // be looked at.
+  bool keep_all = false;
   // The file mapping that holds the constants, empty if there is none: pages
   // inside it are given back once they are packed.
   std::span<const std::byte> mapping;
@@ -37,6 +41,14 @@ enum class Home : uint8_t {
   kNone,      // Not in memory: inside a fused step, or an option left out.
   kConstant,  // Stored in the graph.
   kArena,
+  kOutside,  // A variable, or made before this plan's first operator.
+};
+
+// The operators [first, end) of a subgraph. A plan may cover a part: what
+// stands in front has then run, and its values lie outside.
+struct OpRange {
+  size_t first = 0, end = SIZE_MAX;
+  bool holds_inputs = true;  // The plan has room for the subgraph's inputs.
 };
 
 // One per tensor of the subgraph, same index, then what plan adds itself.
@@ -50,7 +62,7 @@ struct PlanTensor {
   uint64_t offset = 0;                  // kArena: from the arena's start.
   // Of an alias: the tensor whose memory it lies in and where; else itself, 0.
   int32_t root = 0;
-  uint64_t root_offset = 0;
+  uint64_t root_offset = 0;  // An outside tensor's root may be outside too.
 };
 
 // What a step gets when it runs.
@@ -59,6 +71,7 @@ struct StepContext {
   std::byte* scratch = nullptr;         // scratch_bytes of the step.
   ThreadPool* pool = nullptr;
   StopToken stop = nullptr;
+  Resources* resources = nullptr;  // The session's.
 
   template <typename T>
   T* As(int32_t tensor) const {
@@ -83,21 +96,33 @@ struct Step {
 
 struct Plan {
   std::vector<PlanTensor> tensors;
+  // The subgraph's inputs, and what is needed once the plan has run: of a plan
+  // for a part, also what later operators read.
   std::vector<int32_t> inputs, outputs;
   std::vector<Step> steps;
+  // Where the next plan begins: the range's end, or the first operator that
+  // needs values which are only known when the model runs.
+  size_t next_op = 0;
   // Constants that plan worked out itself (shapes, sizes).
   std::vector<std::shared_ptr<const std::vector<std::byte>>> owned;
+  // Constants made of others, shared with other plans of the model.
+  std::vector<Packed> made;
   uint64_t arena_bytes = 0;
   size_t peak_step = 0;  // The step with the most live bytes.
 };
 
-// Plans one subgraph for the shapes in `known` (graph/shapes.h: InferSubgraph
-// has run on it). `graph` must outlive the plan. Errors: kUnsupported listing
-// every operator without a kernel; kInvalidInput when a tensor or the arena
-// passes the memory limit, naming it.
+// Plans operators of one subgraph for the shapes in `known` (graph/shapes.h has
+// worked out all of the range). `graph` must outlive the plan. Errors:
+// kUnsupported listing every operator without a kernel; kInvalidInput when a
+// tensor or the arena passes the memory limit, naming it.
 Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
                       const std::vector<graph::KnownTensor>& known,
-                      const PlanOptions& options, PackedCache& cache);
+                      const PlanOptions& options, PackedCache& cache,
+                      OpRange range = {});
+
+// Whether the operator is run by run/ itself, between plans: control flow and
+// operators on strings, whose memory grows.
+bool RunsBetweenPlans(const graph::Subgraph& subgraph, const graph::Op& op);
 
 // Whether MakePlan has a kernel for the operator at all; empty if so, else why
 // not ("no kernel for CONV_2D with int8").

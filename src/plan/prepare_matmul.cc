@@ -16,8 +16,11 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   const graph::Shape& weights = lowering.ShapeOf(w);
   const size_t n = weights[0], k = weights[1];
   const size_t m = k ? lowering.Elements(x) / k : 0;
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
+  kernels::Activation activation = kernels::Activation::kNone;
+  const FusedActivation late = LateActivationOf(node.op->options);
+  if (late == FusedActivation::kNone) {
+    LATHE_ASSIGN(activation, ActivationOf(node.op->options));
+  }
   const kernels::GemmKernel& kernel =
       kernels::ChooseGemm(lowering.options().isa);
   const kernels::PanelShape panels{n, 1, k};
@@ -38,9 +41,10 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   step.flops = 2 * m * n * k;
   step.inputs = {x};
   if (!packed) step.inputs.push_back(w);
+  if (bias >= 0) step.inputs.push_back(bias);
   if (residual >= 0) {
     step.inputs.push_back(residual);
-    step.may_overwrite = residual;
+    if (!kernels::SplitsSum(kernel, panels)) step.may_overwrite = residual;
   }
   step.outputs = {y};
   step.scratch_bytes = packed ? 0 : floats * sizeof(float);
@@ -66,6 +70,7 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
     gemm.residual_stride = n;
     gemm.activation = activation;
     kernels::RunGemm(kernel, gemm, *context.pool);
+    ApplyLate(late, m * n, context.As<float>(y));
     return {};
   };
   lowering.Add(std::move(step));
@@ -81,6 +86,7 @@ Status PrepareBatchMatmul(Lowering& lowering, const Node& node) {
   const graph::Shape& sb = lowering.ShapeOf(b);
   const graph::Shape& sy = lowering.ShapeOf(y);
   const size_t rank = sy.size();
+  LATHE_TRY(CheckMatrices(sy));
   kernels::BatchGemm gemm;
   gemm.m = sy[rank - 2];
   gemm.n = sy[rank - 1];

@@ -114,18 +114,6 @@ struct Matrix {
   }
 };
 
-// The tensor's place in the graph, in words.
-std::string PlaceOf(const Lowering& lowering, int32_t tensor) {
-  const graph::Tensor& facts = lowering.TensorOf(tensor);
-  const auto& subgraphs = lowering.graph().subgraphs;
-  const auto holds = [&](const graph::Subgraph& subgraph) {
-    return subgraph.tensors.data() + tensor == &facts;
-  };
-  return fmt::format("{}.{}",
-                     std::ranges::find_if(subgraphs, holds) - subgraphs.begin(),
-                     tensor);
-}
-
 // Matrices [rows, k], one under the other, all float32 or all int8.
 Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
                         size_t rows, size_t k, bool asymmetric,
@@ -148,7 +136,7 @@ Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
       return Unsupported("{} (tensor {} \"{}\") must be a constant", what,
                          tensor, lowering.NameOf(tensor));
     }
-    key += fmt::format("/{}", PlaceOf(lowering, tensor));
+    key += fmt::format("/{}:{}x{}", lowering.KeyOf(tensor), rows, k);
   }
   if (type == Type::kFloat32) {
     const kernels::GemmKernel& kernel =

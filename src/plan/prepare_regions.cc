@@ -219,6 +219,7 @@ Status PrepareAttention(Lowering& lowering, const Node& node) {
   const graph::Shape& sy = lowering.ShapeOf(y);
   const bool transposed = node.region->transposed_k;
   const size_t rank = sy.size();
+  LATHE_TRY(CheckMatrices(sy));
   kernels::AttentionShape shape;
   shape.n_q = static_cast<size_t>(sq[sq.size() - 2]);
   shape.d = static_cast<size_t>(sq[sq.size() - 1]);

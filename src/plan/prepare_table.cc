@@ -12,13 +12,27 @@ std::span<const OpRow> OpTable() {
   static const std::vector<OpRow> table = [] {
     std::vector<OpRow> rows;
     for (const std::span<const OpRow> group : {
+             ControlRows(),
              QuantizedElementwiseRows(),
              QuantizedReductionRows(),
              ConvRows(),
              MatmulRows(),
              ElementwiseRows(),
              MovementRows(),
+             TypedRows(),
+             ScanRows(),
+             IndexingRows(),
+             ScatterRows(),
+             FillingRows(),
+             ImageRows(),
+             VolumeRows(),
+             FourierRows(),
+             WindowRows(),
+             CustomRows(),
+             QuantizedRows(),
+             ConvertRows(),
              RecurrentRows(),
+             StringRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }
@@ -32,11 +46,14 @@ const OpRow* RowFor(const OpTypes& types) {
     if (row.code != types.op.code || row.custom != types.op.custom_name) {
       continue;
     }
-    const size_t input = row.data < 0 ? 0 : static_cast<size_t>(row.data);
-    if (row.data < 0 ? types.op.outputs.empty() : !types.Has(input)) continue;
-    const graph::Type type =
-        row.data < 0 ? types.Out(0).type : types.In(input).type;
-    if ((row.types >> static_cast<int>(type) & 1) == 0) continue;
+    if (row.data != OpRow::kNone) {
+      const bool of_output = row.data == OpRow::kOutput;
+      const size_t input = of_output ? 0 : static_cast<size_t>(row.data);
+      if (of_output ? types.op.outputs.empty() : !types.Has(input)) continue;
+      const graph::Type type =
+          of_output ? types.Out(0).type : types.In(input).type;
+      if ((row.types >> static_cast<int>(type) & 1) == 0) continue;
+    }
     if (row.also == nullptr || row.also(types)) return &row;
   }
   return nullptr;

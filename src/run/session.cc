@@ -5,7 +5,8 @@
 
 namespace lathe::run {
 
-Result<Session> Session::Create(plan::Plan plan) {
+Result<Session> Session::Create(plan::Plan plan,
+                                std::span<std::byte* const> outside) {
   Session session;
   LATHE_ASSIGN(session.arena_, AlignedBuffer::Create(plan.arena_bytes));
   session.pointers_.resize(plan.tensors.size(), nullptr);
@@ -16,6 +17,10 @@ Result<Session> Session::Create(plan::Plan plan) {
       session.pointers_[i] = const_cast<std::byte*>(tensor.constant);
     } else if (tensor.home == plan::Home::kArena) {
       session.pointers_[i] = session.arena_.data() + tensor.offset;
+    } else if (tensor.home == plan::Home::kOutside && !outside.empty()) {
+      std::byte* root = outside[static_cast<size_t>(tensor.root)];
+      session.pointers_[i] =
+          root == nullptr ? nullptr : root + tensor.root_offset;
     }
   }
   session.plan_ = std::move(plan);
@@ -28,13 +33,14 @@ std::span<std::byte> Session::Bytes(int32_t tensor) const {
   return {pointers_[tensor], facts.bytes};
 }
 
-Status Session::Run(ThreadPool& pool, StopToken stop,
-                    const OnStep& on_step) const {
+Status Session::Run(ThreadPool& pool, StopToken stop, const OnStep& on_step,
+                    plan::Resources* resources) const {
   using Clock = std::chrono::steady_clock;
   plan::StepContext context;
   context.tensors = pointers_.data();
   context.pool = &pool;
   context.stop = stop;
+  context.resources = resources;
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     if (Stopped(stop)) return Fail(ErrorCode::kInterrupted, "interrupted");
     const plan::Step& step = plan_.steps[i];

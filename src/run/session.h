@@ -26,8 +26,11 @@ using OnStep = std::function<void(size_t, double)>;
 // One thread at a time.
 class Session {
  public:
-  // Errors: kSystem when there is no memory for the arena.
-  static Result<Session> Create(plan::Plan plan);
+  // `outside`: the memory of tensors that are not the plan's own
+  // (plan::Home::kOutside), by tensor; it must outlive the session and stay
+  // where it is. Errors: kSystem when there is no memory for the arena.
+  static Result<Session> Create(plan::Plan plan,
+                                std::span<std::byte* const> outside = {});
 
   const plan::Plan& plan() const { return plan_; }
 
@@ -38,7 +41,8 @@ class Session {
   // Runs all steps. Allocates nothing. The pool must have the number of
   // threads that the plan was made for. Errors: kInterrupted when `stop` was
   // set, looked at before each step; what a step says, with its name.
-  Status Run(ThreadPool& pool, StopToken stop, const OnStep& on_step) const;
+  Status Run(ThreadPool& pool, StopToken stop, const OnStep& on_step,
+             plan::Resources* resources = nullptr) const;
 
  private:
   plan::Plan plan_;

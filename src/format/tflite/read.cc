@@ -63,7 +63,7 @@ class Reader {
                   "{}", problems_);
     }
     LATHE_TRY(graph::Verify(graph_));
-    AlignBuffers();
+    LATHE_TRY(AlignBuffers());
     return std::move(graph_);
   }
 
@@ -491,7 +491,7 @@ class Reader {
 
   // Constants start on a multiple of 4, or of 8 where a tensor's elements are
   // that wide. Files that do otherwise are rare; their buffers are copied.
-  void AlignBuffers() {
+  Status AlignBuffers() {
     std::vector<size_t> wanted(graph_.buffers.size(), 4);
     for (const Subgraph& subgraph : graph_.subgraphs) {
       for (const Tensor& tensor : subgraph.tensors) {
@@ -502,9 +502,14 @@ class Reader {
       graph::Buffer& buffer = graph_.buffers[i];
       const auto address = reinterpret_cast<uintptr_t>(buffer.bytes.data());
       if (!buffer.empty() && address % wanted[i] != 0) {
+        if (!budget_.Take(buffer.bytes.size())) {
+          return Invalid(
+              "buffers overlap: together they are many times the file");
+        }
         buffer = graph::MakeBuffer(buffer.bytes);
       }
     }
+    return {};
   }
 
   std::span<const std::byte> bytes_;

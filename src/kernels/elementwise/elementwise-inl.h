@@ -243,6 +243,7 @@ void RunBinary(Binary kind, size_t n, const float* a, size_t a_step,
     LATHE_CASE(kMaximum, hn::IfThenElse(hn::Gt(u, v), u, v))
     LATHE_CASE(kMinimum, hn::IfThenElse(hn::Lt(u, v), u, v))
     LATHE_CASE(kSquaredDifference, hn::Mul(hn::Sub(u, v), hn::Sub(u, v)))
+    LATHE_CASE(kPrelu, hn::IfThenElse(hn::Ge(u, hn::Zero(d)), u, hn::Mul(u, v)))
 #undef LATHE_CASE
   }
 }

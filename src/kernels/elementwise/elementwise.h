@@ -52,6 +52,7 @@ enum class Binary : uint8_t {
   kMaximum,
   kMinimum,
   kSquaredDifference,
+  kPrelu,  // a >= 0 ? a : a b
 };
 
 struct ElementwiseKernels {

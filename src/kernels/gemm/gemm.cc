@@ -125,9 +125,17 @@ void PackPanels(const GemmKernel& kernel, const PanelShape& shape,
   }
 }
 
+bool SplitsSum(const GemmKernel& kernel, const PanelShape& shape) {
+  return shape.taps * shape.k >
+         kBlockFloats /
+             std::min<size_t>(kernel.width, RoundUp(shape.n, kernel.lane));
+}
+
 void RunPanel(const GemmKernel& kernel, const Tile& tile) {
   const size_t rows_of_b = kBlockFloats / tile.width;
-  if (tile.taps * tile.k <= rows_of_b) {
+  // A sum parked in c would overwrite a residual that lies there.
+  const bool in_place = tile.residual != nullptr && tile.residual == tile.c;
+  if (tile.taps * tile.k <= rows_of_b || in_place) {
     kernel.run(tile);
     return;
   }

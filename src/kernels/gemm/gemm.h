@@ -110,8 +110,12 @@ struct Gemm {
   Activation activation = Activation::kNone;
 };
 
-// Work is split over (row block, panel). C may be the residual itself.
+// Work is split over (row block, panel). C may be the residual itself; where
+// SplitsSum, the sum is then made in one pass, which is slower.
 void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool);
+
+// Whether RunPanel makes sums of this shape in several passes, parked in c.
+bool SplitsSum(const GemmKernel& kernel, const PanelShape& shape);
 
 // One panel against rows [0, rows): blocks the sum so that the part of the
 // panel in use stays in L2. The building block of the drivers.

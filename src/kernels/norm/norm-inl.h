@@ -145,10 +145,29 @@ void Softmax(size_t n, const float* x, float beta, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] *= inverse;
 }
 
+void L2Norm(size_t n, const float* x, float* y) {
+  const float sum = SumOf(n, x, [](V v) HWY_ATTR { return hn::Mul(v, v); });
+  const float length = std::sqrt(sum);
+  // A NaN row stays NaN.
+  Scale(n, x, 0.0f, 1.0f / (length < 1e-6f ? 1e-6f : length), nullptr, nullptr,
+        y);
+}
+
+void LogSoftmax(size_t n, const float* x, float* y) {
+  if (n == 0) return;
+  float largest = x[0];
+  for (size_t i = 0; i < n; ++i) {
+    y[i] = x[i];
+    largest = largest > x[i] ? largest : x[i];
+  }
+  const float all = largest + std::log(ExpScores(n, y, 1.0f, nullptr));
+  for (size_t i = 0; i < n; ++i) y[i] = x[i] - all;
+}
+
 }  // namespace
 
-const NormKernels LATHE_TABLE = {
-    LATHE_TABLE_NAME, LATHE_TABLE_ISA, LayerNorm, RmsNorm,
-    Softmax,          ExpScores,       Sum};
+const NormKernels LATHE_TABLE = {LATHE_TABLE_NAME, LATHE_TABLE_ISA, LayerNorm,
+                                 RmsNorm,          L2Norm,          Softmax,
+                                 LogSoftmax,       ExpScores,       Sum};
 
 }  // namespace lathe::kernels

@@ -27,9 +27,15 @@ struct NormKernels {
   void (*rms_norm)(size_t n, const float* x, const float* gamma, float epsilon,
                    float* y);
 
+  // y = x / max(sqrt(sum of x^2), 1e-6). y may be x.
+  void (*l2_norm)(size_t n, const float* x, float* y);
+
   // y = exp(beta x - max(beta x)) / sum of it. n = 0 does nothing. y may be x.
   // One NaN makes the row NaN; -infinity counts as 0 beside a finite number.
   void (*softmax)(size_t n, const float* x, float beta, float* y);
+
+  // y = x - max(x) - log(sum of exp(x - max(x))); y must not be x.
+  void (*log_softmax)(size_t n, const float* x, float* y);
 
   // x[i] = exp(scale x[i] + bias[i] - largest of them), bias may be null;
   // returns the sum. What attention needs of a softmax.

@@ -1,0 +1,289 @@
+#include "src/kernels/quantized/int_conv.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace lathe::kernels {
+namespace {
+
+void AddGrid(IntConv& conv, const ConvAxis& h, const ConvAxis& w) {
+  if (h.count == 0 || w.count == 0) return;
+  ConvGrid grid;
+  grid.h = h;
+  grid.w = w;
+  grid.product.kernels = conv.kernels;
+  grid.product.n = conv.out_c / conv.groups;
+  grid.product.k = h.taps * w.taps * (conv.in_c / conv.groups);
+  for (size_t i = 0; i < h.taps; ++i) {
+    for (size_t j = 0; j < w.taps; ++j) {
+      const size_t kh = h.first_tap + i * h.filter_step;
+      const size_t kw = w.first_tap + j * w.filter_step;
+      grid.taps.push_back((kh * conv.kernel_w + kw) *
+                          (conv.in_c / conv.groups));
+    }
+  }
+  grid.packed_at = conv.packed_bytes;
+  conv.packed_bytes +=
+      conv.groups * PackedBytes(*conv.kernels, grid.product.n, grid.product.k);
+  conv.grids.push_back(std::move(grid));
+}
+
+ConvAxis PlainAxis(size_t out, size_t stride, size_t dilation, size_t pad,
+                   size_t kernel) {
+  ConvAxis axis;
+  axis.count = out;
+  axis.first_in = -static_cast<ptrdiff_t>(pad);
+  axis.in_step = static_cast<ptrdiff_t>(stride);
+  axis.tap_step = static_cast<ptrdiff_t>(dilation);
+  axis.taps = kernel;
+  return axis;
+}
+
+// Outputs o with (o + pad) % stride == phase: o + pad = q stride + phase, and
+// tap phase + t stride meets input q - t.
+ConvAxis PhaseAxis(size_t out, size_t stride, size_t pad, size_t kernel,
+                   size_t phase) {
+  ConvAxis axis;
+  const size_t first_q = pad > phase ? (pad - phase + stride - 1) / stride : 0;
+  axis.first_out = first_q * stride + phase - pad;
+  axis.out_step = stride;
+  axis.count =
+      axis.first_out < out ? (out - axis.first_out + stride - 1) / stride : 0;
+  axis.first_in = static_cast<ptrdiff_t>(first_q);
+  axis.in_step = 1;
+  axis.tap_step = -1;
+  axis.taps = phase < kernel ? (kernel - phase + stride - 1) / stride : 0;
+  axis.first_tap = phase;
+  axis.filter_step = stride;
+  return axis;
+}
+
+struct Layout {
+  size_t centred_bytes = 0, job_bytes = 0;
+  size_t longest_row = 0;
+};
+
+// Whether rows of the image are the rows of the product.
+bool IsDirect(const IntConv& conv, const ConvGrid& grid) {
+  const auto plain = [](const ConvAxis& axis, size_t in) {
+    return axis.taps == 1 && axis.first_in == 0 && axis.in_step == 1 &&
+           axis.count == in && axis.out_step == 1 && axis.first_out == 0;
+  };
+  return conv.groups == 1 && conv.in_c % 2 == 0 && plain(grid.h, conv.in_h) &&
+         plain(grid.w, conv.in_w);
+}
+
+Layout LayoutOf(const IntConv& conv) {
+  Layout layout;
+  layout.centred_bytes = CenteredScratchBytes(
+      conv.dynamic, conv.type, conv.batch, conv.in_h * conv.in_w * conv.in_c);
+  for (const ConvGrid& grid : conv.grids) {
+    if (IsDirect(conv, grid)) continue;
+    layout.longest_row =
+        std::max(layout.longest_row, RoundUp(grid.product.k, 2));
+  }
+  layout.job_bytes =
+      RoundUp(TileScratchBytes(*conv.kernels), kCacheLine) +
+      RoundUp(kTileRows * layout.longest_row * sizeof(int16_t), kCacheLine);
+  return layout;
+}
+
+}  // namespace
+
+IntConv PlanIntConv(const QuantizedKernels& kernels, const ConvShape& s,
+                    size_t threads) {
+  IntConv conv;
+  conv.kernels = &kernels;
+  conv.batch = s.batch;
+  conv.in_h = s.in_h;
+  conv.in_w = s.in_w;
+  conv.in_c = s.in_c;
+  conv.out_h = s.out_h;
+  conv.out_w = s.out_w;
+  conv.out_c = s.out_c;
+  conv.kernel_h = s.kernel_h;
+  conv.kernel_w = s.kernel_w;
+  conv.groups = s.groups;
+  conv.threads = threads;
+  AddGrid(conv,
+          PlainAxis(s.out_h, s.stride_h, s.dilation_h, s.pad_top, s.kernel_h),
+          PlainAxis(s.out_w, s.stride_w, s.dilation_w, s.pad_left, s.kernel_w));
+  return conv;
+}
+
+IntConv PlanIntTransposeConv(const QuantizedKernels& kernels,
+                             const TransposeConvShape& s, size_t threads) {
+  IntConv conv;
+  conv.kernels = &kernels;
+  conv.batch = s.batch;
+  conv.in_h = s.in_h;
+  conv.in_w = s.in_w;
+  conv.in_c = s.in_c;
+  conv.out_h = s.out_h;
+  conv.out_w = s.out_w;
+  conv.out_c = s.out_c;
+  conv.kernel_h = s.kernel_h;
+  conv.kernel_w = s.kernel_w;
+  conv.threads = threads;
+  // A stride beyond the output has phases without outputs.
+  for (size_t h = 0; h < std::min(s.stride_h, s.out_h + s.pad_top); ++h) {
+    const ConvAxis rows =
+        PhaseAxis(s.out_h, s.stride_h, s.pad_top, s.kernel_h, h);
+    for (size_t w = 0; w < std::min(s.stride_w, s.out_w + s.pad_left); ++w) {
+      AddGrid(conv, rows,
+              PhaseAxis(s.out_w, s.stride_w, s.pad_left, s.kernel_w, w));
+    }
+  }
+  return conv;
+}
+
+void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
+                 std::byte* packed) {
+  const size_t channels = conv.in_c / conv.groups;
+  const size_t column = conv.kernel_h * conv.kernel_w * channels;
+  for (const ConvGrid& grid : conv.grids) {
+    for (size_t group = 0; group < conv.groups; ++group) {
+      WeightSource source;
+      source.data = filter + group * grid.product.n * column;
+      source.taps = grid.taps;
+      source.per_tap = channels;
+      source.n_stride = column;
+      source.flip = flip;
+      PackPanels(*conv.kernels, grid.product.n, source, 0,
+                 PanelCount(*conv.kernels, grid.product.n),
+                 packed + grid.packed_at +
+                     group * PackedBytes(*conv.kernels, grid.product.n,
+                                         grid.product.k));
+    }
+  }
+}
+
+size_t CenteredScratchBytes(bool dynamic, Integer type, size_t images,
+                            size_t n) {
+  if (!dynamic && type == Integer::kInt16) return 0;
+  return RoundUp(images * n * sizeof(int16_t), kCacheLine) +
+         (dynamic ? RoundUp(images * sizeof(float), kCacheLine) : 0);
+}
+
+Centered CenterImages(const QuantizedKernels& kernels, bool dynamic,
+                      bool asymmetric, Integer type, int32_t zero,
+                      const void* x, size_t images, size_t n, ThreadPool& pool,
+                      std::byte* scratch) {
+  // 16-bit numbers have zero point 0.
+  if (!dynamic && type == Integer::kInt16) {
+    return {static_cast<const int16_t*>(x), nullptr};
+  }
+  int16_t* to = reinterpret_cast<int16_t*>(scratch);
+  if (dynamic) {
+    float* scales = reinterpret_cast<float*>(
+        scratch + RoundUp(images * n * sizeof(int16_t), kCacheLine));
+    pool.Run(images, [&](size_t image, size_t) {
+      QuantizeRows(kernels, static_cast<const float*>(x) + image * n, 1, n, n,
+                   asymmetric, to + image * n, n, scales + image);
+    });
+    return {to, scales};
+  }
+  constexpr size_t kPerJob = 1 << 15;
+  const size_t all = images * n;
+  pool.Run((all + kPerJob - 1) / kPerJob, [&](size_t job, size_t) {
+    const size_t first = job * kPerJob;
+    kernels.center(type,
+                   static_cast<const std::byte*>(x) + first * BytesOf(type),
+                   std::min(kPerJob, all - first), zero, to + first);
+  });
+  return {to, nullptr};
+}
+
+size_t IntConvScratchBytes(const IntConv& conv) {
+  const Layout layout = LayoutOf(conv);
+  return layout.centred_bytes + conv.threads * layout.job_bytes;
+}
+
+void RunIntConv(const IntConv& conv, const Output& output, const void* x,
+                const std::byte* packed, ThreadPool& pool, std::byte* scratch,
+                StopToken stop) {
+  const Layout layout = LayoutOf(conv);
+  const Centered centred = CenterImages(
+      *conv.kernels, conv.dynamic, conv.asymmetric, conv.type, conv.zero, x,
+      conv.batch, conv.in_h * conv.in_w * conv.in_c, pool, scratch);
+  std::byte* jobs = scratch + layout.centred_bytes;
+  const size_t channels = conv.in_c / conv.groups;
+  const ptrdiff_t in_h = static_cast<ptrdiff_t>(conv.in_h);
+  const ptrdiff_t in_w = static_cast<ptrdiff_t>(conv.in_w);
+
+  for (const ConvGrid& grid : conv.grids) {
+    const bool direct = IsDirect(conv, grid);
+    const size_t rows = conv.batch * grid.h.count * grid.w.count;
+    const size_t tiles = (rows + kTileRows - 1) / kTileRows;
+    const size_t panels = PanelCount(*conv.kernels, grid.product.n);
+    const size_t panel_bytes = PanelBytes(*conv.kernels, grid.product.k);
+    const size_t k = RoundUp(grid.product.k, 2);
+    pool.Run(tiles * conv.groups, [&](size_t job, size_t thread) {
+      if (Stopped(stop)) return;
+      std::byte* own = jobs + thread * layout.job_bytes;
+      int16_t* gathered = reinterpret_cast<int16_t*>(
+          own + RoundUp(TileScratchBytes(*conv.kernels), kCacheLine));
+      const size_t group = job / tiles;
+      const size_t first = job % tiles * kTileRows;
+      std::array<size_t, kTileRows> at;
+      std::array<float, kTileRows> scales;
+      RowTile tile;
+      tile.rows = std::min(kTileRows, rows - first);
+      for (size_t i = 0; i < tile.rows; ++i) {
+        const size_t row = first + i;
+        const size_t qw = row % grid.w.count;
+        const size_t qh = row / grid.w.count % grid.h.count;
+        const size_t image = row / (grid.w.count * grid.h.count);
+        const size_t oh = grid.h.first_out + qh * grid.h.out_step;
+        const size_t ow = grid.w.first_out + qw * grid.w.out_step;
+        at[i] = ((image * conv.out_h + oh) * conv.out_w + ow) * conv.out_c +
+                group * grid.product.n;
+        if (centred.scales) scales[i] = centred.scales[image];
+        if (direct) continue;
+        int16_t* to = gathered + i * k;
+        const ptrdiff_t h0 =
+            grid.h.first_in + static_cast<ptrdiff_t>(qh) * grid.h.in_step;
+        const ptrdiff_t w0 =
+            grid.w.first_in + static_cast<ptrdiff_t>(qw) * grid.w.in_step;
+        for (size_t th = 0; th < grid.h.taps; ++th) {
+          const ptrdiff_t h = h0 + static_cast<ptrdiff_t>(th) * grid.h.tap_step;
+          for (size_t tw = 0; tw < grid.w.taps; ++tw, to += channels) {
+            const ptrdiff_t w =
+                w0 + static_cast<ptrdiff_t>(tw) * grid.w.tap_step;
+            if (h < 0 || h >= in_h || w < 0 || w >= in_w) {
+              std::fill_n(to, channels, int16_t{0});
+              continue;
+            }
+            const size_t pixel =
+                (image * conv.in_h + static_cast<size_t>(h)) * conv.in_w +
+                static_cast<size_t>(w);
+            std::copy_n(centred.x + pixel * conv.in_c + group * channels,
+                        channels, to);
+          }
+        }
+        if (k > grid.product.k) *to = 0;
+      }
+      tile.a = direct ? centred.x + first * conv.in_c : gathered;
+      tile.a_stride = direct ? conv.in_c : k;
+      tile.at = at.data();
+      if (centred.scales) tile.row_scales = scales.data();
+      // Columns of Output are the whole layer's; this group's come first here.
+      Output part = output;
+      const size_t column = group * grid.product.n;
+      if (part.multiplier) {
+        part.multiplier += column;
+        part.shift += column;
+      }
+      if (part.scales) part.scales += column;
+      if (part.bias) {
+        part.bias = static_cast<const std::byte*>(part.bias) +
+                    column * (part.wide_bias ? 8 : 4);
+      }
+      RunTile(grid.product, part, tile, 0, panels,
+              packed + grid.packed_at + group * panels * panel_bytes, own);
+    });
+  }
+}
+
+}  // namespace lathe::kernels

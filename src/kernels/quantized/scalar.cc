@@ -1,0 +1,11 @@
+// Every CPU: the definition, with whatever vectors the compiler's base has.
+
+#include "src/kernels/quantized/plain_dot-inl.h"
+
+namespace lathe::kernels {
+
+constinit const QuantizedKernels kQuantizedScalar = {
+    "int8_scalar", Isa::kScalar,     8,      1,     PlainDot<8>, Finish, Center,
+    Range,         QuantizeCentered, AddTap, Store, Load};
+
+}  // namespace lathe::kernels

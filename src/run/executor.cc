@@ -1,0 +1,638 @@
+#include "src/run/executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "src/graph/shape_rule.h"
+#include "src/graph/shapes_runtime.h"
+#include "src/plan/string_op.h"
+
+namespace lathe::run {
+namespace {
+
+using graph::KnownTensor;
+using graph::OpCode;
+
+// Integer inputs up to this size are compared from run to run.
+constexpr size_t kMostComparedBytes = graph::kMostFollowedValues * 8;
+
+std::vector<int64_t> ValuesOf(graph::Type type,
+                              std::span<const std::byte> bytes) {
+  std::vector<int64_t> values;
+  const auto widen = [&](auto zero) {
+    using T = decltype(zero);
+    values.resize(bytes.size() / sizeof(T));
+    for (size_t i = 0; i < values.size(); ++i) {
+      T value;
+      std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
+      values[i] = static_cast<int64_t>(value);
+    }
+  };
+  if (type == graph::Type::kInt64) {
+    widen(int64_t{});
+  } else if (type == graph::Type::kInt32) {
+    widen(int32_t{});
+  } else {
+    widen(uint8_t{});
+    for (int64_t& value : values) value = value != 0;
+  }
+  return values;
+}
+
+std::string PlaceOf(const graph::Subgraph& subgraph, size_t op) {
+  const graph::Op& at = subgraph.ops[op];
+  return fmt::format(
+      "operator {} {} \"{}\"", op, Name(at.code),
+      at.outputs.empty() ? "" : subgraph.tensors[at.outputs[0]].name);
+}
+
+bool ReadBool(std::span<const std::byte> bytes) {
+  return !bytes.empty() && bytes[0] != std::byte{0};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> Executor::Create(
+    Shared& shared, size_t subgraph, const std::vector<graph::Shape>& shapes) {
+  std::unique_ptr<Executor> executor(new Executor(shared, subgraph));
+  const graph::Subgraph& source = executor->Source();
+  executor->pointers_.assign(source.tensors.size(), nullptr);
+  executor->sizes_.assign(source.tensors.size(), 0);
+  for (size_t i = 0; i < source.tensors.size(); ++i) {
+    const graph::Tensor& tensor = source.tensors[i];
+    if (!tensor.is_variable) continue;
+    const auto at = static_cast<int32_t>(i);
+    const uint64_t bytes = graph::ByteCount(tensor.type, tensor.shape);
+    if (bytes > shared.options.memory_limit_bytes) {
+      return Invalid("variable {} \"{}\" {}: {} bytes, memory limit {}", i,
+                     tensor.name, graph::ToString(tensor.shape), bytes,
+                     shared.options.memory_limit_bytes);
+    }
+    executor->owned_[at].resize(bytes);
+    executor->pointers_[i] = executor->owned_[at].data();
+    executor->sizes_[i] = bytes;
+  }
+  executor->ResetVariables();
+  LATHE_TRY(executor->Reshape(shapes));
+  return executor;
+}
+
+void Executor::ResetVariables() {
+  for (auto& [tensor, bytes] : owned_) {
+    const graph::Tensor& source = Source().tensors[static_cast<size_t>(tensor)];
+    if (!source.is_variable) continue;
+    std::ranges::fill(bytes, std::byte{0});
+    const auto& q = source.quantization;
+    if (!q || q->zero_point.size() != 1 || q->zero_point[0] == 0) continue;
+    const size_t size = graph::BitsPerElement(source.type) / 8;
+    if (size == 0) continue;
+    for (size_t at = 0; at + size <= bytes.size(); at += size) {
+      std::memcpy(bytes.data() + at, &q->zero_point[0], size);
+    }
+  }
+  for (auto& [subgraph, child] : children_) child->ResetVariables();
+}
+
+Status Executor::Reshape(const std::vector<graph::Shape>& shapes) {
+  stages_.clear();
+  const graph::Subgraph& source = Source();
+  known_ = graph::StoredTensors(*shared_.graph, source);
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    KnownTensor& input = known_[static_cast<size_t>(source.inputs[i])];
+    if (input.shape != shapes[i]) input.values.reset();
+    input.shape = shapes[i];
+  }
+  for (size_t i = 0; i < source.tensors.size(); ++i) {
+    if (owned_.contains(static_cast<int32_t>(i)) &&
+        source.tensors[i].is_variable) {
+      continue;
+    }
+    pointers_[i] = nullptr;
+    sizes_[i] = 0;
+  }
+  // String inputs are owned, empty until they are set.
+  for (const int32_t input : source.inputs) {
+    if (source.tensors[static_cast<size_t>(input)].type ==
+            graph::Type::kString &&
+        !shared_.graph->IsConstant(
+            source.tensors[static_cast<size_t>(input)])) {
+      SetStrings(input, {});
+    }
+  }
+  return PlanAhead();
+}
+
+bool Executor::IsConstant(int32_t tensor) const {
+  return shared_.graph->IsConstant(
+      Source().tensors[static_cast<size_t>(tensor)]);
+}
+
+std::span<std::byte> Executor::Bytes(int32_t tensor) const {
+  const auto at = static_cast<size_t>(tensor);
+  const graph::Tensor& source = Source().tensors[at];
+  if (pointers_[at] == nullptr && shared_.graph->IsConstant(source)) {
+    const std::span<const std::byte> bytes =
+        shared_.graph->BufferOf(source).bytes;
+    return {const_cast<std::byte*>(bytes.data()), bytes.size()};
+  }
+  return {pointers_[at], pointers_[at] == nullptr ? 0 : sizes_[at]};
+}
+
+void Executor::SetStrings(int32_t tensor, std::vector<std::byte> blob) {
+  std::vector<std::byte>& own = owned_[tensor];
+  own = std::move(blob);
+  pointers_[static_cast<size_t>(tensor)] = own.data();
+  sizes_[static_cast<size_t>(tensor)] = own.size();
+}
+
+uint64_t Executor::memory_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& stage : stages_) bytes += stage->session.plan().arena_bytes;
+  for (const auto& [tensor, own] : owned_) bytes += own.size();
+  for (const auto& [subgraph, child] : children_) {
+    bytes += child->memory_bytes();
+  }
+  return bytes;
+}
+
+// --- Planning --------------------------------------------------------------
+
+Status Executor::PlanAhead() {
+  do {
+    LATHE_ASSIGN(const bool built, BuildStage(/*running=*/false));
+    if (!built) break;
+  } while (!AtEnd());
+  return {};
+}
+
+// Works out the operator's outputs from what memory holds.
+Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
+                                 Stage::Reason* reason) {
+  const graph::Op& source = Source().ops[op];
+  std::vector<const KnownTensor*> inputs;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const int32_t tensor : source.inputs) {
+    inputs.push_back(tensor < 0 ? nullptr
+                                : &known[static_cast<size_t>(tensor)]);
+    bytes.push_back(tensor < 0 ? std::span<const std::byte>() : Bytes(tensor));
+  }
+  std::vector<graph::Type> stored;
+  for (const int32_t tensor : source.outputs) {
+    stored.push_back(Source().tensors[static_cast<size_t>(tensor)].type);
+  }
+  auto outputs =
+      graph::InferOpWithValues(*shared_.graph, source, inputs, bytes, stored);
+  if (!outputs) {
+    return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
+                outputs.error().message);
+  }
+  if (reason != nullptr) {
+    reason->op = op;
+    // Sizes that do not follow from a few integers.
+    switch (source.code) {
+      case OpCode::kWhere:
+      case OpCode::kUnique:
+      case OpCode::kRange:
+      case OpCode::kSegmentSum:
+      case OpCode::kEmbeddingLookupSparse:
+        reason->counts = true;
+        break;
+      default:
+        break;
+    }
+    for (size_t i = 0; i < source.inputs.size(); ++i) {
+      const int32_t tensor = source.inputs[i];
+      if (tensor < 0) continue;
+      KnownTensor& input = known[static_cast<size_t>(tensor)];
+      if (input.values || !graph::IsFollowed(input.type) ||
+          bytes[i].size() > kMostComparedBytes ||
+          bytes[i].size() != graph::ByteCount(input.type, input.shape)) {
+        continue;
+      }
+      reason->values.emplace_back(
+          tensor, std::vector<std::byte>(bytes[i].begin(), bytes[i].end()));
+      input.values = ValuesOf(input.type, bytes[i]);
+    }
+    for (const KnownTensor& output : *outputs) {
+      reason->outputs.push_back(output.shape);
+    }
+  }
+  TakeShapes(op, std::move(*outputs), known);
+  return {};
+}
+
+void Executor::TakeShapes(size_t op, std::vector<KnownTensor> outputs,
+                          std::vector<KnownTensor>& known) const {
+  const graph::Op& source = Source().ops[op];
+  for (size_t i = 0; i < source.outputs.size(); ++i) {
+    const auto at = static_cast<size_t>(source.outputs[i]);
+    known[at] = std::move(outputs[i]);
+    // What is stored decides: CAST and QUANTIZE often say it nowhere else.
+    known[at].type = Source().tensors[at].type;
+    graph::FitValues(known[at]);
+  }
+}
+
+Status Executor::InferAhead(size_t op, std::vector<KnownTensor>& known) const {
+  const graph::Op& source = Source().ops[op];
+  std::vector<const KnownTensor*> inputs;
+  for (const int32_t t : source.inputs) {
+    inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
+  }
+  auto outputs = graph::InferOp(*shared_.graph, source, inputs);
+  if (!outputs) {
+    return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
+                outputs.error().message);
+  }
+  TakeShapes(op, std::move(*outputs), known);
+  return {};
+}
+
+// Works out shapes from operator `first` on. Returns the first operator whose
+// outputs cannot be known now, or which runs between plans.
+Result<size_t> Executor::InferFrom(size_t first, bool running,
+                                   std::vector<KnownTensor>& known,
+                                   std::vector<Stage::Reason>& reasons) {
+  const graph::Subgraph& source = Source();
+  std::vector<bool> made_here(source.tensors.size());
+  for (size_t i = first; i < source.ops.size(); ++i) {
+    const graph::Op& op = source.ops[i];
+    if (plan::RunsBetweenPlans(source, op)) return i;
+    // A variable keeps the shape it is stored with.
+    if (op.code == OpCode::kReadVariable) continue;
+    const bool values_there =
+        running && std::ranges::none_of(op.inputs, [&](int32_t t) {
+          return t >= 0 && (made_here[static_cast<size_t>(t)] ||
+                            (Bytes(t).empty() &&
+                             graph::ElementCount(
+                                 known[static_cast<size_t>(t)].shape) > 0));
+        });
+    for (const int32_t t : op.outputs) made_here[static_cast<size_t>(t)] = true;
+    // The first operator of a later plan may be there because its kernel waits
+    // for values.
+    const bool waits = values_there && i == first && !stages_.empty();
+    if (!waits) {
+      const Status status = InferAhead(i, known);
+      if (status) continue;
+      if (status.error().code != ErrorCode::kUnsupported) {
+        return std::unexpected(status.error());
+      }
+      if (!values_there) return i;
+    }
+    Stage::Reason reason;
+    LATHE_TRY(InferWithValues(i, known, &reason));
+    reasons.push_back(std::move(reason));
+  }
+  return source.ops.size();
+}
+
+// False when nothing more can be planned before the model runs.
+Result<bool> Executor::BuildStage(bool running) {
+  const graph::Subgraph& source = Source();
+  auto stage = std::make_unique<Stage>();
+  stage->first_op = NextOp();
+  stage->known = known_;
+  if (!running && !stages_.empty() && stages_.back()->between) {
+    // Results of control flow whose shapes the rules do not know.
+    const graph::Op& op = source.ops[stage->first_op - 1];
+    for (const int32_t t : op.outputs) {
+      if (pointers_[static_cast<size_t>(t)] == nullptr) return false;
+    }
+  }
+  LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running,
+                                           stage->known, stage->reasons));
+  plan::PlanOptions options = shared_.options;
+  options.memory_limit_bytes -=
+      std::min(options.memory_limit_bytes, memory_bytes());
+  LATHE_ASSIGN(
+      plan::Plan made,
+      plan::MakePlan(*shared_.graph, subgraph_, stage->known, options,
+                     *shared_.cache,
+                     {stage->first_op, end, /*holds_inputs=*/stages_.empty()}));
+  stage->next_op = made.next_op;
+  const bool at_between =
+      stage->next_op < source.ops.size() &&
+      plan::RunsBetweenPlans(source, source.ops[stage->next_op]);
+  if (stage->next_op == stage->first_op && !at_between && !stages_.empty()) {
+    if (!running) return false;
+    std::vector<KnownTensor> known = stage->known;
+    LATHE_TRY(InferWithValues(stage->first_op, known, nullptr));
+    return Unsupported("{}: cannot be planned for values of a running model",
+                       PlaceOf(source, stage->first_op));
+  }
+  LATHE_ASSIGN(stage->session, Session::Create(std::move(made), pointers_));
+  TakeOutputs(*stage);
+  bool more = stage->next_op > stage->first_op || at_between;
+  if (at_between) {
+    stage->between = true;
+    const size_t op = stage->next_op++;
+    const Status ahead = InferAhead(op, stage->known);
+    if (!ahead && ahead.error().code != ErrorCode::kUnsupported) {
+      return std::unexpected(ahead.error());
+    }
+    if (ahead) {
+      for (const int32_t t : source.ops[op].outputs) {
+        const auto at = static_cast<size_t>(t);
+        if (stage->known[at].type == graph::Type::kString) {
+          more = false;
+          continue;
+        }
+        const uint64_t bytes = stage->known[at].type == graph::Type::kResource
+                                   ? plan::kHandleBytes
+                                   : graph::ByteCount(stage->known[at].type,
+                                                      stage->known[at].shape);
+        if (bytes > options.memory_limit_bytes) {
+          return Invalid("tensor \"{}\": {} bytes, memory limit {}",
+                         source.tensors[at].name, bytes,
+                         options.memory_limit_bytes);
+        }
+        owned_[t].resize(bytes);
+        pointers_[at] = owned_[t].data();
+        sizes_[at] = bytes;
+      }
+    } else {
+      more = false;
+    }
+  }
+  known_ = stage->known;
+  stages_.push_back(std::move(stage));
+  return more;
+}
+
+void Executor::TakeOutputs(const Stage& stage) {
+  for (size_t i = 0; i < pointers_.size(); ++i) {
+    const std::span<std::byte> bytes =
+        stage.session.Bytes(static_cast<int32_t>(i));
+    if (bytes.data() == nullptr || pointers_[i] == bytes.data()) continue;
+    if (owned_.contains(static_cast<int32_t>(i))) continue;
+    pointers_[i] = bytes.data();
+    sizes_[i] = bytes.size();
+  }
+}
+
+void Executor::DropStages(size_t count) {
+  stages_.resize(count);
+  known_ = stages_.back()->known;
+}
+
+bool Executor::StillHolds(const Stage& stage) {
+  return std::ranges::all_of(stage.reasons, [&](const Stage::Reason& reason) {
+    const bool same =
+        std::ranges::all_of(reason.values, [&](const auto& value) {
+          return std::ranges::equal(Bytes(value.first), value.second);
+        });
+    if (!same) return false;
+    if (!reason.counts) return true;
+    std::vector<KnownTensor> known = stage.known;
+    Stage::Reason again;
+    return InferWithValues(reason.op, known, &again) &&
+           again.outputs == reason.outputs;
+  });
+}
+
+// --- Running ---------------------------------------------------------------
+
+Status Executor::Run(const RunOptions& options) {
+  size_t step = 0;
+  for (size_t i = 0; i < stages_.size() || !AtEnd(); ++i) {
+    if (i > 0 && i < stages_.size() && !StillHolds(*stages_[i])) DropStages(i);
+    if (i == stages_.size()) {
+      LATHE_TRY(BuildStage(/*running=*/true));
+    }
+    Stage& stage = *stages_[i];
+    OnStep on_step;
+    if (options.on_step != nullptr && *options.on_step) {
+      on_step = [&, step](size_t at, double ms) {
+        (*options.on_step)(step + at, ms);
+      };
+    }
+    LATHE_TRY(stage.session.Run(*options.pool, options.stop, on_step,
+                                &shared_.resources));
+    step += stage.session.plan().steps.size();
+    if (!stage.between) continue;
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    if (const Status status = RunBetween(stage, options); !status) {
+      return Fail(status.error().code, "{}: {}",
+                  PlaceOf(Source(), stage.next_op - 1), status.error().message);
+    }
+    if (on_step) {
+      (*options.on_step)(
+          step, std::chrono::duration<double, std::milli>(Clock::now() - start)
+                    .count());
+    }
+    ++step;
+    // Shapes other than those that later plans were made for.
+    bool same = true;
+    for (const int32_t t : Source().ops[stage.next_op - 1].outputs) {
+      KnownTensor& planned = stage.known[static_cast<size_t>(t)];
+      const KnownTensor& found = known_[static_cast<size_t>(t)];
+      if (i + 1 < stages_.size()) {
+        same = same && stages_[i + 1]->known[static_cast<size_t>(t)].shape ==
+                           found.shape;
+      }
+      planned.shape = found.shape;
+      planned.values.reset();
+    }
+    if (!same) DropStages(i + 1);
+  }
+  return {};
+}
+
+void Executor::Own(int32_t tensor, std::span<const std::byte> bytes,
+                   const KnownTensor& facts) {
+  const auto at = static_cast<size_t>(tensor);
+  std::vector<std::byte>& own = owned_[tensor];
+  own.assign(bytes.begin(), bytes.end());
+  pointers_[at] = own.data();
+  sizes_[at] = own.size();
+  known_[at].type = facts.type;
+  known_[at].shape = facts.shape;
+  known_[at].values.reset();
+}
+
+Result<Executor*> Executor::ChildFor(
+    size_t subgraph, const std::vector<KnownTensor>& arguments) {
+  std::vector<graph::Shape> shapes;
+  for (const KnownTensor& argument : arguments) {
+    shapes.push_back(argument.shape);
+  }
+  std::unique_ptr<Executor>& child = children_[subgraph];
+  if (!child) {
+    LATHE_ASSIGN(child, Create(shared_, subgraph, shapes));
+    return child.get();
+  }
+  const std::vector<int32_t>& inputs = child->Source().inputs;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    if (child->Known(inputs[i]).shape == shapes[i]) continue;
+    LATHE_TRY(child->Reshape(shapes));
+    break;
+  }
+  return child.get();
+}
+
+namespace {
+
+Status Feed(Executor& child, int32_t input, std::span<const std::byte> bytes) {
+  if (child.Known(input).type == graph::Type::kString) {
+    child.SetStrings(input, {bytes.begin(), bytes.end()});
+    return {};
+  }
+  const std::span<std::byte> to = child.Bytes(input);
+  if (child.IsConstant(input)) return {};
+  if (to.size() != bytes.size()) {
+    return Invalid("an argument of {} bytes, expected {}", bytes.size(),
+                   to.size());
+  }
+  if (!bytes.empty()) std::memmove(to.data(), bytes.data(), bytes.size());
+  return {};
+}
+
+}  // namespace
+
+Result<Executor*> Executor::Call(size_t subgraph,
+                                 std::span<const int32_t> arguments,
+                                 const RunOptions& options) {
+  std::vector<KnownTensor> facts;
+  for (const int32_t t : arguments) {
+    facts.push_back(known_[static_cast<size_t>(t)]);
+  }
+  LATHE_ASSIGN(Executor * child, ChildFor(subgraph, facts));
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    LATHE_TRY(Feed(*child, child->Source().inputs[i], Bytes(arguments[i])));
+  }
+  RunOptions inner = options;
+  inner.on_step = nullptr;
+  LATHE_TRY(child->Run(inner));
+  return child;
+}
+
+Status Executor::RunBranch(const graph::Op& op,
+                           const std::vector<int64_t>& targets, size_t chosen,
+                           const RunOptions& options) {
+  const size_t skipped =
+      op.inputs.size() -
+      shared_.graph->subgraphs[targets[chosen]].inputs.size();
+  LATHE_ASSIGN(
+      const Executor* child,
+      Call(static_cast<size_t>(targets[chosen]),
+           std::span<const int32_t>(op.inputs).subspan(skipped), options));
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    const int32_t from = child->Source().outputs[i];
+    Own(op.outputs[i], child->Bytes(from), child->Known(from));
+  }
+  return {};
+}
+
+Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
+  const auto cond = static_cast<size_t>(op.options.Int("cond_subgraph_index"));
+  const auto body = static_cast<size_t>(op.options.Int("body_subgraph_index"));
+  RunOptions inner = options;
+  inner.on_step = nullptr;
+  // A body may return its own inputs in another order, so its results are
+  // collected before they are fed back.
+  std::vector<std::vector<std::byte>> state;
+  std::vector<KnownTensor> facts;
+  for (const int32_t t : op.inputs) {
+    const std::span<const std::byte> bytes = Bytes(t);
+    state.emplace_back(bytes.begin(), bytes.end());
+    facts.push_back(known_[static_cast<size_t>(t)]);
+    facts.back().values.reset();
+  }
+  const auto run = [&](size_t subgraph) -> Result<Executor*> {
+    LATHE_ASSIGN(Executor * child, ChildFor(subgraph, facts));
+    for (size_t i = 0; i < state.size(); ++i) {
+      LATHE_TRY(Feed(*child, child->Source().inputs[i], state[i]));
+    }
+    LATHE_TRY(child->Run(inner));
+    return child;
+  };
+  for (;;) {
+    if (Stopped(options.stop)) {
+      return Fail(ErrorCode::kInterrupted, "interrupted");
+    }
+    LATHE_ASSIGN(const Executor* test, run(cond));
+    if (!ReadBool(test->Bytes(test->Source().outputs[0]))) break;
+    LATHE_ASSIGN(const Executor* round, run(body));
+    for (size_t i = 0; i < state.size(); ++i) {
+      const int32_t from = round->Source().outputs[i];
+      const std::span<const std::byte> bytes = round->Bytes(from);
+      state[i].assign(bytes.begin(), bytes.end());
+      facts[i].shape = round->Known(from).shape;
+    }
+  }
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    Own(op.outputs[i], state[i], facts[i]);
+  }
+  return {};
+}
+
+Status Executor::RunOnce(const graph::Op& op, const RunOptions& options) {
+  const auto target =
+      static_cast<size_t>(op.options.Int("init_subgraph_index"));
+  if (shared_.called_once.contains(target)) return {};
+  LATHE_TRY(Call(target, {}, options));
+  shared_.called_once.insert(target);
+  return {};
+}
+
+Status Executor::RunStrings(Stage& stage) {
+  const size_t index = stage.next_op - 1;
+  const graph::Op& op = Source().ops[index];
+  LATHE_TRY(InferWithValues(index, known_, nullptr));
+  std::vector<const KnownTensor*> inputs;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const int32_t t : op.inputs) {
+    inputs.push_back(t < 0 ? nullptr : &known_[static_cast<size_t>(t)]);
+    bytes.push_back(t < 0 ? std::span<const std::byte>() : Bytes(t));
+  }
+  std::vector<KnownTensor> outputs;
+  for (const int32_t t : op.outputs) {
+    outputs.push_back(known_[static_cast<size_t>(t)]);
+  }
+  std::vector<std::vector<std::byte>> results(op.outputs.size());
+  LATHE_TRY(plan::RunStringOp(op, inputs, bytes, outputs, results));
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    Own(op.outputs[i], results[i], outputs[i]);
+  }
+  return {};
+}
+
+Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
+  const graph::Op& op = Source().ops[stage.next_op - 1];
+  const graph::Options& fields = op.options;
+  switch (op.code) {
+    case OpCode::kIf:
+      return RunBranch(op,
+                       {fields.Int("else_subgraph_index"),
+                        fields.Int("then_subgraph_index")},
+                       ReadBool(Bytes(op.inputs[0])), options);
+    case OpCode::kStablehloCase: {
+      const std::vector<int64_t> targets =
+          fields.Ints("branch_subgraph_indices");
+      int32_t chosen = -1;
+      const std::span<const std::byte> bytes = Bytes(op.inputs[0]);
+      if (bytes.size() >= sizeof(chosen)) {
+        std::memcpy(&chosen, bytes.data(), sizeof(chosen));
+      }
+      // Out of range is the last branch.
+      const size_t last = targets.size() - 1;
+      const bool fits = chosen >= 0 && static_cast<size_t>(chosen) <= last;
+      return RunBranch(op, targets, fits ? static_cast<size_t>(chosen) : last,
+                       options);
+    }
+    case OpCode::kStablehloComposite:
+      return RunBranch(op, {fields.Int("decomposition_subgraph_index")}, 0,
+                       options);
+    case OpCode::kWhile:
+      return RunWhile(op, options);
+    case OpCode::kCallOnce:
+      return RunOnce(op, options);
+    default:
+      return RunStrings(stage);
+  }
+}
+
+}  // namespace lathe::run

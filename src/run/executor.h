@@ -1,0 +1,150 @@
+// Runs a subgraph whose shapes may depend on values, with control flow: plans,
+// one behind the other, and what stands between them.
+//
+// A plan covers operators as long as all shapes are known. Where an operator's
+// output depends on values (RESHAPE by a computed shape, WHERE), the plan ends;
+// the next one is made when the values are there, and kept as long as they are
+// the same. IF, WHILE, calls and operators on strings run between plans.
+//
+// Comes after: plan/plan.h, run/session.h. Comes before: api/ (names, types).
+
+#ifndef LATHE_RUN_EXECUTOR_H_
+#define LATHE_RUN_EXECUTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/graph/graph.h"
+#include "src/graph/shapes.h"
+#include "src/plan/plan.h"
+#include "src/run/session.h"
+
+namespace lathe::run {
+
+// What the executors of one session share.
+struct Shared {
+  const graph::Graph* graph = nullptr;
+  plan::PlanOptions options;
+  plan::PackedCache* cache = nullptr;
+  plan::Resources resources;
+  std::set<size_t> called_once;  // Subgraphs that CALL_ONCE has run.
+};
+
+struct RunOptions {
+  ThreadPool* pool = nullptr;
+  StopToken stop = nullptr;
+  const OnStep* on_step = nullptr;  // Null: none.
+};
+
+// One thread at a time.
+class Executor {
+ public:
+  // Plans as far as shapes are known. `shapes`: of the subgraph's inputs, in
+  // order. Errors: what the shape rules and plans say; kSystem without memory.
+  static Result<std::unique_ptr<Executor>> Create(
+      Shared& shared, size_t subgraph, const std::vector<graph::Shape>& shapes);
+
+  // Plans anew for other shapes; inputs' contents are lost, variables stay. On
+  // an error the executor must not be used any more.
+  Status Reshape(const std::vector<graph::Shape>& shapes);
+
+  // Type and shape as known now; those of outputs that depend on values are
+  // true after Run.
+  const graph::KnownTensor& Known(int32_t tensor) const {
+    return known_[static_cast<size_t>(tensor)];
+  }
+  // Whether the value is stored in the graph: it must not be written.
+  bool IsConstant(int32_t tensor) const;
+  // The memory of a tensor; empty for one that is nowhere (yet).
+  std::span<std::byte> Bytes(int32_t tensor) const;
+  // Replaces the packed blob of a string input.
+  void SetStrings(int32_t tensor, std::vector<std::byte> blob);
+
+  // Errors: those of steps, with the operator's name; kInvalidInput for values
+  // that give impossible shapes; kInterrupted.
+  Status Run(const RunOptions& options);
+
+  // Variables back to zero (quantized: the zero point).
+  void ResetVariables();
+
+  // Plans in the order in which they run, with the operator behind each.
+  struct Stage {
+    Session session;
+    size_t first_op = 0, next_op = 0;
+    bool between = false;  // Operator `next_op` - 1 runs between plans.
+    std::vector<graph::KnownTensor> known;  // After the stage.
+    // What the shapes were worked out from: the stage holds while an operator's
+    // inputs still give the same.
+    struct Reason {
+      size_t op = 0;
+      std::vector<std::pair<int32_t, std::vector<std::byte>>> values;
+      std::vector<graph::Shape> outputs;
+      bool counts = false;  // The operator's outputs depend on more than these.
+    };
+    std::vector<Reason> reasons;
+  };
+  std::span<const std::unique_ptr<Stage>> stages() const { return stages_; }
+  // Of this executor and those it calls.
+  uint64_t memory_bytes() const;
+
+ private:
+  Executor(Shared& shared, size_t subgraph)
+      : shared_(shared), subgraph_(subgraph) {}
+
+  const graph::Subgraph& Source() const {
+    return shared_.graph->subgraphs[subgraph_];
+  }
+  size_t NextOp() const {
+    return stages_.empty() ? 0 : stages_.back()->next_op;
+  }
+  bool AtEnd() const {
+    return !stages_.empty() && NextOp() == Source().ops.size();
+  }
+
+  Status PlanAhead();
+  Result<bool> BuildStage(bool running);
+  Result<size_t> InferFrom(size_t first, bool running,
+                           std::vector<graph::KnownTensor>& known,
+                           std::vector<Stage::Reason>& reasons);
+  Status InferWithValues(size_t op, std::vector<graph::KnownTensor>& known,
+                         Stage::Reason* reason);
+  Status InferAhead(size_t op, std::vector<graph::KnownTensor>& known) const;
+  void TakeShapes(size_t op, std::vector<graph::KnownTensor> outputs,
+                  std::vector<graph::KnownTensor>& known) const;
+  bool StillHolds(const Stage& stage);
+  void DropStages(size_t count);
+  void TakeOutputs(const Stage& stage);
+
+  Status RunBetween(Stage& stage, const RunOptions& options);
+  Status RunBranch(const graph::Op& op, const std::vector<int64_t>& targets,
+                   size_t chosen, const RunOptions& options);
+  Status RunWhile(const graph::Op& op, const RunOptions& options);
+  Status RunStrings(Stage& stage);
+  Status RunOnce(const graph::Op& op, const RunOptions& options);
+  Result<Executor*> Call(size_t subgraph, std::span<const int32_t> arguments,
+                         const RunOptions& options);
+  Result<Executor*> ChildFor(size_t subgraph,
+                             const std::vector<graph::KnownTensor>& arguments);
+  void Own(int32_t tensor, std::span<const std::byte> bytes,
+           const graph::KnownTensor& facts);
+
+  Shared& shared_;
+  size_t subgraph_;
+  std::vector<graph::KnownTensor> known_;
+  std::vector<std::byte*> pointers_;  // By tensor; null: nowhere yet.
+  std::vector<size_t> sizes_;         // Bytes there.
+  // Variables, strings and results of what runs between plans.
+  std::map<int32_t, std::vector<std::byte>> owned_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::map<size_t, std::unique_ptr<Executor>> children_;
+};
+
+}  // namespace lathe::run
+
+#endif  // LATHE_RUN_EXECUTOR_H_
