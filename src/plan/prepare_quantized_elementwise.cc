@@ -37,8 +37,22 @@ Result<Lowering::Affine> QuantizedAffineOf(const Lowering& lowering,
   return affine;
 }
 
+Status NeedOneType(const Lowering& lowering,
+                   std::initializer_list<int32_t> tensors) {
+  const Type type = lowering.TypeOf(*tensors.begin());
+  for (const int32_t tensor : tensors) {
+    if (lowering.TypeOf(tensor) != type) {
+      return Unsupported("no kernel for {} beside {} (tensor {} \"{}\")",
+                         Name(type), Name(lowering.TypeOf(tensor)), tensor,
+                         lowering.NameOf(tensor));
+    }
+  }
+  return {};
+}
+
 Result<kernels::Requantized> RequantizedOf(const Lowering& lowering,
                                            int32_t input, int32_t output) {
+  LATHE_TRY(NeedOneType(lowering, {input, output}));
   LATHE_ASSIGN(const Lowering::Affine in, QuantizedAffineOf(lowering, input));
   LATHE_ASSIGN(const Lowering::Affine out, QuantizedAffineOf(lowering, output));
   return kernels::Requantized{in.scale, in.zero_point, out.scale,
@@ -114,6 +128,11 @@ Status PrepareQuantizedUnary(Lowering& lowering, const Node& node) {
   const Type type = lowering.TypeOf(x);
   const size_t n = lowering.Elements(y);
   const std::string name(Name(node.op->code));
+  if (kind == QuantizedUnary::kHardSwish &&
+      scales.in_scale / 128 / scales.out_scale >= 1) {
+    return Invalid("HARD_SWISH: scales {} to {}; allowed: a quotient below 128",
+                   scales.in_scale, scales.out_scale);
+  }
   // 16-bit curves have the scale of their result built in.
   if ((kind == QuantizedUnary::kLogistic || kind == QuantizedUnary::kTanh) &&
       type == Type::kInt16) {
@@ -292,9 +311,12 @@ Status PrepareQuantizedBinary(Lowering& lowering, const Node& node) {
   const int32_t a = node.inputs[0], b = node.inputs[1], y = node.outputs[0];
   const ScaledBinary kind = BinaryOf(node.op->code);
   const Type type = lowering.TypeOf(a);
-  if (lowering.TypeOf(b) != type) {
-    return Invalid("inputs are {} and {}; they must be of one type", Name(type),
-                   Name(lowering.TypeOf(b)));
+  LATHE_TRY(NeedOneType(lowering, {a, b}));
+  if (kind < ScaledBinary::kEqual) {
+    LATHE_TRY(NeedOneType(lowering, {a, y}));
+  } else if (lowering.TypeOf(y) != Type::kBool) {
+    return Unsupported("no kernel for a comparison to {}",
+                       Name(lowering.TypeOf(y)));
   }
   LATHE_ASSIGN(const kernels::ScaledBinaryParams params,
                BinaryParamsOf(lowering, node, kind));
@@ -326,6 +348,7 @@ Status PrepareQuantizedBinary(Lowering& lowering, const Node& node) {
 Status PrepareQuantizedPrelu(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], alpha = node.inputs[1];
   const int32_t y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   LATHE_ASSIGN(const Lowering::Affine ax, QuantizedAffineOf(lowering, x));
   LATHE_ASSIGN(const Lowering::Affine aa, lowering.AffineOf(alpha));
   LATHE_ASSIGN(const Lowering::Affine ay, QuantizedAffineOf(lowering, y));

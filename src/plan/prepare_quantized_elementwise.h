@@ -3,6 +3,8 @@
 #ifndef LATHE_PLAN_PREPARE_QUANTIZED_ELEMENTWISE_H_
 #define LATHE_PLAN_PREPARE_QUANTIZED_ELEMENTWISE_H_
 
+#include <initializer_list>
+
 #include "src/kernels/activation.h"
 #include "src/kernels/quantized/binary.h"
 #include "src/kernels/quantized/table.h"
@@ -24,14 +26,18 @@ bool IsQuantized(const OpTypes& types);
 // The type is one of kQuantized.
 kernels::QuantizedType QuantizedTypeOf(graph::Type type);
 
-// Scales and zero points of input 0 and output 0. Errors: one of them has not
-// exactly one scale, or 16 bits with a zero point.
+// Scales and zero points of a tensor and what is made of it, of the same type.
+// Errors: one of them has not exactly one scale, or 16 bits and a zero point.
 Result<kernels::Requantized> RequantizedOf(const Lowering& lowering,
                                            int32_t input, int32_t output);
 
 // AffineOf, and 16-bit tensors have no zero point.
 Result<Lowering::Affine> QuantizedAffineOf(const Lowering& lowering,
                                            int32_t tensor);
+
+// Refuses operands of more than one type. (The file says the types of outputs.)
+Status NeedOneType(const Lowering& lowering,
+                   std::initializer_list<int32_t> tensors);
 
 // What the type and the activation leave of the integers.
 kernels::IntegerRange IntegerRangeOf(graph::Type type,

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "src/kernels/movement/movement.h"
+#include "src/kernels/quantized/lookup.h"
 #include "src/kernels/quantized/pool.h"
 #include "src/kernels/quantized/reduce.h"
 #include "src/kernels/quantized/softmax.h"
@@ -21,6 +21,7 @@ using kernels::QuantizedType;
 
 Status PrepareQuantizedReduce(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   kernels::QuantizedReduction reduction;
   switch (node.op->code) {
     case OpCode::kSum:
@@ -76,6 +77,7 @@ size_t Dim(const graph::Shape& shape, size_t axis) {
 
 Status PrepareQuantizedPool(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   const graph::Options& options = node.op->options;
   const graph::Shape& in = lowering.ShapeOf(x);
   const graph::Shape& out = lowering.ShapeOf(y);
@@ -86,7 +88,7 @@ Status PrepareQuantizedPool(Lowering& lowering, const Node& node) {
   }
   const Type type = lowering.TypeOf(x);
   const kernels::IntegerRange range = IntegerRangeOf(type, activation, affine);
-  kernels::PoolShape shape;
+  kernels::QuantizedPoolShape shape;
   shape.batch = Dim(in, 0);
   shape.height = Dim(in, 1);
   shape.width = Dim(in, 2);
@@ -151,18 +153,20 @@ Status WantOutput(const Lowering& lowering, const Node& node, float scale,
 
 Status PrepareQuantizedSoftmax(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
-  LATHE_ASSIGN(const kernels::Requantized scales,
-               RequantizedOf(lowering, x, y));
+  LATHE_ASSIGN(const Lowering::Affine in, QuantizedAffineOf(lowering, x));
+  LATHE_ASSIGN(const Lowering::Affine out, QuantizedAffineOf(lowering, y));
   const Rows rows = RowsOf(lowering, x);
-  const Type type = lowering.TypeOf(x);
+  const Type type = lowering.TypeOf(x), to = lowering.TypeOf(y);
   const float beta = static_cast<float>(node.op->options.Float("beta"));
+  const bool widens = to == Type::kInt16 && type != Type::kInt16;
+  if (!widens) LATHE_TRY(NeedOneType(lowering, {x, y}));
   Step step;
   step.name = "SOFTMAX";
   step.inputs = {x};
   step.outputs = {y};
   if (type == Type::kInt16) {
     LATHE_TRY(WantOutput(lowering, node, 1.0F / 32768, 0));
-    step.run = [=, softmax = kernels::WordSoftmax(scales.in_scale, beta)](
+    step.run = [=, softmax = kernels::WordSoftmax(in.scale, beta)](
                    const StepContext& context) -> Status {
       softmax.Run(rows.rows, rows.n, context.As<int16_t>(x),
                   context.As<int16_t>(y), *context.pool);
@@ -170,14 +174,24 @@ Status PrepareQuantizedSoftmax(Lowering& lowering, const Node& node) {
     };
   } else {
     const bool is_signed = type == Type::kInt8;
-    LATHE_TRY(WantOutput(lowering, node, 1.0F / 256, is_signed ? -128 : 0));
-    step.may_overwrite = x;
-    step.run = [=, table = kernels::ExpTableOf(scales.in_scale * beta)](
+    if (widens) {
+      LATHE_TRY(WantOutput(lowering, node, 1.0F / 32768, 0));
+    } else {
+      LATHE_TRY(WantOutput(lowering, node, 1.0F / 256, is_signed ? -128 : 0));
+      step.may_overwrite = x;
+    }
+    step.run = [=, table = kernels::ExpTableOf(in.scale * beta)](
                    const StepContext& context) -> Status {
-      kernels::RunByteSoftmax(is_signed, table, scales.out_scale,
-                              scales.out_zero, rows.rows, rows.n,
-                              context.As<uint8_t>(x), context.As<uint8_t>(y),
-                              *context.pool);
+      const uint8_t* from = context.As<uint8_t>(x);
+      if (widens) {
+        kernels::RunByteToWordSoftmax(is_signed, table, out.scale, rows.rows,
+                                      rows.n, from, context.As<int16_t>(y),
+                                      *context.pool);
+      } else {
+        kernels::RunByteSoftmax(is_signed, table, out.scale, out.zero_point,
+                                rows.rows, rows.n, from, context.As<uint8_t>(y),
+                                *context.pool);
+      }
       return {};
     };
   }
@@ -210,6 +224,7 @@ Status PrepareQuantizedLogSoftmax(Lowering& lowering, const Node& node) {
 
 Status PrepareQuantizedL2Norm(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   LATHE_ASSIGN(const Lowering::Affine in, lowering.AffineOf(x));
   const bool is_signed = lowering.TypeOf(x) == Type::kInt8;
   LATHE_TRY(WantOutput(lowering, node, 1.0F / 128, is_signed ? 0 : 128));
@@ -231,9 +246,10 @@ Status PrepareQuantizedL2Norm(Lowering& lowering, const Node& node) {
 
 Status PrepareQuantizedBilinear(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(NeedOneType(lowering, {x, y}));
   const graph::Shape& in = lowering.ShapeOf(x);
   const graph::Shape& out = lowering.ShapeOf(y);
-  kernels::ResizeShape shape;
+  kernels::QuantizedResizeShape shape;
   shape.batch = Dim(in, 0);
   shape.height = Dim(in, 1);
   shape.width = Dim(in, 2);
@@ -291,6 +307,8 @@ Status PrepareRescalingConcatenation(Lowering& lowering, const Node& node) {
   std::vector<Part> parts;
   Step step;
   for (const int32_t x : node.inputs) {
+    if (x < 0) return Invalid("an input is left out");
+    LATHE_TRY(NeedOneType(lowering, {x, y}));
     LATHE_ASSIGN(const Lowering::Affine in, lowering.AffineOf(x));
     const float scale = in.scale * (1.0F / out.scale);
     const float bias = static_cast<float>(-in.zero_point) * scale;
@@ -325,6 +343,50 @@ Status PrepareRescalingConcatenation(Lowering& lowering, const Node& node) {
   return {};
 }
 
+// Tables of small integers whose rows come out as floats.
+bool IsNarrowTable(const OpTypes& types) {
+  if (!types.Has(1)) return false;
+  const Type type = types.In(1).type;
+  return type == Type::kInt8 || type == Type::kInt4 || type == Type::kInt2;
+}
+
+Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
+  const int32_t ids = node.inputs[0], table = node.inputs[1];
+  const int32_t y = node.outputs[0];
+  const graph::Quantization* q = lowering.QuantizationOf(table);
+  const size_t rows = Dim(lowering.ShapeOf(table), 0);
+  if (q == nullptr || q->scale.empty() ||
+      (q->scale.size() != 1 && (q->axis != 0 || q->scale.size() != rows))) {
+    return Invalid("tensor {} \"{}\": {} scales, expected 1 or one of {} rows",
+                   table, lowering.NameOf(table), q ? q->scale.size() : 0,
+                   rows);
+  }
+  const size_t count = lowering.Elements(ids);
+  const size_t n = rows ? lowering.Elements(table) / rows : 0;
+  const size_t bits = graph::BitsPerElement(lowering.TypeOf(table));
+  Step step;
+  step.name = "EMBEDDING_LOOKUP";
+  step.inputs = {ids, table};
+  step.outputs = {y};
+  step.run = [=, scales = q->scale](const StepContext& context) -> Status {
+    const int32_t* id = context.As<int32_t>(ids);
+    float* to = context.As<float>(y);
+    for (size_t i = 0; i < count; ++i) {
+      if (id[i] < 0 || static_cast<size_t>(id[i]) >= rows) {
+        return Invalid("id {} is {}; allowed: 0 to {}", i, id[i],
+                       static_cast<int64_t>(rows) - 1);
+      }
+      const size_t row = static_cast<size_t>(id[i]);
+      kernels::DequantizeNarrow(context.tensors[table], bits, row * n, n,
+                                scales[scales.size() == 1 ? 0 : row],
+                                to + i * n);
+    }
+    return {};
+  };
+  lowering.Add(std::move(step));
+  return {};
+}
+
 constexpr OpRow Reduce(OpCode code, TypeMask types) {
   return {code, PrepareQuantizedReduce, types, 0, IsQuantized, "quantized"};
 }
@@ -344,6 +406,8 @@ constexpr OpRow kRows[] = {
     {OpCode::kL2Normalization, PrepareQuantizedL2Norm, kBytes, -1, IsQuantized,
      "quantized"},
     {OpCode::kResizeBilinear, PrepareQuantizedBilinear, kQuantized},
+    {OpCode::kEmbeddingLookup, PrepareDequantizingLookup, kFloat32, -1,
+     IsNarrowTable, "a table of int8, int4 or int2"},
     {OpCode::kConcatenation, PrepareRescalingConcatenation,
      Types({Type::kUint8}), -1, HasOtherScales, "other scales than the output"},
 };

@@ -136,7 +136,7 @@ Result<Matrix> MatrixOf(Lowering& lowering, const std::vector<int32_t>& tensors,
       return Unsupported("{} (tensor {} \"{}\") must be a constant", what,
                          tensor, lowering.NameOf(tensor));
     }
-    key += fmt::format("/{}:{}x{}", lowering.TensorOf(tensor).buffer, rows, k);
+    key += fmt::format("/{}:{}x{}", lowering.KeyOf(tensor), rows, k);
   }
   if (type == Type::kFloat32) {
     const kernels::GemmKernel& kernel =
@@ -381,6 +381,18 @@ uint64_t FlopsOf(const LstmLayer& layer) {
   return 2 * per_step * layer.batch * layer.time;
 }
 
+// The outputs have the type of their operator's family.
+Status WantOutputs(const Lowering& lowering, const Node& node, Type type) {
+  for (const int32_t output : node.outputs) {
+    if (lowering.TypeOf(output) != type) {
+      return Unsupported("no kernel from {} to {}",
+                         Name(lowering.TypeOf(node.inputs[0])),
+                         Name(lowering.TypeOf(output)));
+    }
+  }
+  return {};
+}
+
 // The step's operands: every input that is there.
 Step StepOf(const Node& node) {
   Step step;
@@ -413,6 +425,14 @@ Status PrepareBasicLstm(Lowering& lowering, const Node& node) {
                  ShapeOf({batch, cells}), "input 4"));
   LATHE_TRY(Want(lowering, bias, integer ? Type::kInt32 : Type::kFloat32,
                  ShapeOf({4 * cells}), "input 3"));
+  const Type fine = integer ? Type::kInt16 : Type::kFloat32;
+  const Type wanted[] = {lowering.TypeOf(x), fine, lowering.TypeOf(x), fine};
+  for (size_t i = 0; i < 4; ++i) {
+    if (lowering.TypeOf(y[i]) != wanted[i]) {
+      return Unsupported("no kernel for output {} of {}", i,
+                         Name(lowering.TypeOf(y[i])));
+    }
+  }
   // States that live on get the new values.
   const auto keep = [=, h_lives = lowering.TensorOf(h_before).is_variable,
                      c_lives = lowering.TensorOf(c_before).is_variable,
@@ -483,6 +503,7 @@ Status PrepareLstm(Lowering& lowering, const Node& node) {
   if (node.op->code == OpCode::kLstm && options.Int("kernel_type") == 1) {
     return PrepareBasicLstm(lowering, node);
   }
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   LstmPlaces places;
   places.x = node.inputs[0];
   places.h = InputAt(node, kLstmH);
@@ -508,6 +529,7 @@ Status PrepareLstm(Lowering& lowering, const Node& node) {
 // Both directions have the same operands side by side; an auxiliary input
 // without weights is what the backward direction reads instead of x.
 Status PrepareBidirectionalLstm(Lowering& lowering, const Node& node) {
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   const graph::Options& options = node.op->options;
   constexpr size_t kBackward = 18, kStates = 35, kAux = 39, kAuxWeights = 40;
   const int32_t aux = InputAt(node, kAux);
@@ -642,6 +664,7 @@ uint64_t FlopsOf(const RnnLayer& layer) {
 }
 
 Status PrepareRnn(Lowering& lowering, const Node& node) {
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   LATHE_ASSIGN(const RnnLayer layer,
                RnnLayerOf(lowering, node, node.inputs[0], 1, kNone, kNone,
                           node.op->options.Bool("time_major"), false));
@@ -660,6 +683,7 @@ Status PrepareRnn(Lowering& lowering, const Node& node) {
 }
 
 Status PrepareBidirectionalRnn(Lowering& lowering, const Node& node) {
+  LATHE_TRY(WantOutputs(lowering, node, Type::kFloat32));
   const bool time_major = node.op->options.Bool("time_major");
   constexpr size_t kForward = 1, kBackward = 5, kAux = 9, kAuxWeights = 10;
   const int32_t x = node.inputs[0], aux = InputAt(node, kAux);
@@ -722,6 +746,8 @@ Status PrepareSvdf(Lowering& lowering, const Node& node) {
   const size_t filters = shape.filters();
   const size_t values = shape.batch * filters * shape.memory;
   const bool integer = lowering.TypeOf(x) == Type::kInt8;
+  LATHE_TRY(
+      WantOutputs(lowering, node, integer ? Type::kInt8 : Type::kFloat32));
   if (bias >= 0) {
     LATHE_TRY(Want(lowering, bias, integer ? Type::kInt32 : Type::kFloat32,
                    ShapeOf({shape.units}), "bias"));
@@ -965,6 +991,7 @@ Status PrepareIntegerLstm(Lowering& lowering, const Node& node) {
     return Unsupported("no kernel for sums of int8 ({} intermediates)",
                        node.op->intermediates.size());
   }
+  LATHE_TRY(WantOutputs(lowering, node, Type::kInt8));
   LATHE_ASSIGN(const IntegerLstmPlan plan, IntegerLstmOf(lowering, node));
   const int32_t x = node.inputs[0], y = node.outputs[0];
   const int32_t h = InputAt(node, kLstmH), c = InputAt(node, kLstmC);

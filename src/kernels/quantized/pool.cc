@@ -21,8 +21,8 @@ Span Inside(size_t out, size_t stride, size_t pad, size_t window, size_t size) {
 }
 
 template <typename T, bool kLargest>
-void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
-             T* y) {
+void PoolRow(const QuantizedPoolShape& s, IntegerRange range, size_t row,
+             const T* x, T* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   const Span rows =
       Inside(oy, s.stride_height, s.pad_top, s.window_height, s.height);
@@ -60,7 +60,7 @@ void PoolRow(const PoolShape& s, IntegerRange range, size_t row, const T* x,
 }
 
 template <typename T>
-void RunPool(bool largest, const PoolShape& shape, IntegerRange range,
+void RunPool(bool largest, const QuantizedPoolShape& shape, IntegerRange range,
              const void* x, void* y, ThreadPool& pool) {
   pool.Run(shape.batch * shape.out_height, [&](size_t row, size_t) {
     if (largest) {
@@ -83,7 +83,7 @@ struct Place {
 
 // 10 bits after the point.
 Place<int64_t> FixedPlace(size_t out, size_t in_size, size_t out_size,
-                          const ResizeShape& s) {
+                          const QuantizedResizeShape& s) {
   int64_t from = static_cast<int64_t>(in_size);
   int64_t to = static_cast<int64_t>(out_size);
   if (s.align && to > 1) {
@@ -99,7 +99,7 @@ Place<int64_t> FixedPlace(size_t out, size_t in_size, size_t out_size,
 }
 
 Place<float> RealPlace(size_t out, size_t in_size, size_t out_size,
-                       const ResizeShape& s) {
+                       const QuantizedResizeShape& s) {
   const bool align = s.align && out_size > 1;
   const float step = static_cast<float>(in_size - align) /
                      static_cast<float>(out_size - align);
@@ -111,7 +111,7 @@ Place<float> RealPlace(size_t out, size_t in_size, size_t out_size,
 }
 
 template <typename T>
-void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
+void FixedRow(const QuantizedResizeShape& s, size_t row, const T* x, T* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   x += image * s.height * s.width * s.channels;
   y += row * s.out_width * s.channels;
@@ -139,7 +139,8 @@ void FixedRow(const ResizeShape& s, size_t row, const T* x, T* y) {
   }
 }
 
-void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
+void RealRow(const QuantizedResizeShape& s, size_t row, const uint8_t* x,
+             uint8_t* y) {
   const size_t image = row / s.out_height, oy = row % s.out_height;
   x += image * s.height * s.width * s.channels;
   y += row * s.out_width * s.channels;
@@ -168,9 +169,9 @@ void RealRow(const ResizeShape& s, size_t row, const uint8_t* x, uint8_t* y) {
 
 }  // namespace
 
-void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
-                      IntegerRange range, const void* x, void* y,
-                      ThreadPool& pool) {
+void RunQuantizedPool(bool largest, QuantizedType type,
+                      const QuantizedPoolShape& shape, IntegerRange range,
+                      const void* x, void* y, ThreadPool& pool) {
   switch (type) {
     case QuantizedType::kInt8:
       return RunPool<int8_t>(largest, shape, range, x, y, pool);
@@ -181,7 +182,7 @@ void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
   }
 }
 
-void RunQuantizedBilinear(QuantizedType type, const ResizeShape& shape,
+void RunQuantizedBilinear(QuantizedType type, const QuantizedResizeShape& shape,
                           const void* x, void* y, ThreadPool& pool) {
   pool.Run(shape.batch * shape.out_height, [&](size_t row, size_t) {
     switch (type) {

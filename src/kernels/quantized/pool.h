@@ -14,7 +14,7 @@ namespace lathe::kernels {
 
 // x is [batch, height, width, channels], y [batch, out_height, out_width,
 // channels]; the window of y[oy, ox] begins at oy * stride - pad.
-struct PoolShape {
+struct QuantizedPoolShape {
   size_t batch = 1, height = 1, width = 1, channels = 1;
   size_t out_height = 1, out_width = 1;
   size_t window_height = 1, window_width = 1;
@@ -25,20 +25,20 @@ struct PoolShape {
 // The largest, or the mean rounded half away from zero, of the inputs of each
 // window that lie inside the image, clamped to `range`. Each window has at
 // least one.
-void RunQuantizedPool(bool largest, QuantizedType type, const PoolShape& shape,
-                      IntegerRange range, const void* x, void* y,
-                      ThreadPool& pool);
+void RunQuantizedPool(bool largest, QuantizedType type,
+                      const QuantizedPoolShape& shape, IntegerRange range,
+                      const void* x, void* y, ThreadPool& pool);
 
 // x [batch, height, width, channels] to y [batch, out_height, out_width,
 // channels]. int8 and int16: coordinates have 10 bits after the point and the
 // four products are rounded half away from zero; uint8: float32, plus a half
 // and cut. `align` and `half_pixel`: the format's two options.
-struct ResizeShape {
+struct QuantizedResizeShape {
   size_t batch = 1, height = 1, width = 1, channels = 1;
   size_t out_height = 1, out_width = 1;
   bool align = false, half_pixel = false;
 };
-void RunQuantizedBilinear(QuantizedType type, const ResizeShape& shape,
+void RunQuantizedBilinear(QuantizedType type, const QuantizedResizeShape& shape,
                           const void* x, void* y, ThreadPool& pool);
 
 }  // namespace lathe::kernels

@@ -34,19 +34,19 @@ int32_t ToInt(float x) {
   return static_cast<int32_t>(std::clamp(x, -0x1p30f, 0x1p30f));
 }
 
-template <typename T>
+template <typename T, typename To>
 void SoftmaxRow(const ExpTable& table, float out_scale, int32_t out_zero,
-                size_t n, const T* x, T* y) {
+                size_t n, const T* x, To* y) {
   const int32_t largest = Largest(n, x);
   float sum = 0;
   for (size_t i = 0; i < n; ++i) sum += table[largest - x[i]];
   const float inverse = 1.0F / (sum * out_scale);
   for (size_t i = 0; i < n; ++i) {
     const float p = table[largest - x[i]] * inverse;
-    const int32_t q = std::is_same_v<T, uint8_t>
+    const int32_t q = std::is_same_v<To, uint8_t>
                           ? ToInt(p + 0.5F)
                           : ToInt(std::round(p)) + out_zero;
-    y[i] = Saturate<T>(q);
+    y[i] = Saturate<To>(q);
   }
 }
 
@@ -113,6 +113,19 @@ void RunByteSoftmax(bool is_signed, const ExpTable& table, float out_scale,
     ForEachRow(rows, n, pool, [&](size_t i) {
       SoftmaxRow(table, out_scale, out_zero, n, from + i * n, to + i * n);
     });
+  });
+}
+
+void RunByteToWordSoftmax(bool is_signed, const ExpTable& table,
+                          float out_scale, size_t rows, size_t n,
+                          const uint8_t* x, int16_t* y, ThreadPool& pool) {
+  ForEachRow(rows, n, pool, [&](size_t i) {
+    if (is_signed) {
+      SoftmaxRow(table, out_scale, 0, n,
+                 reinterpret_cast<const int8_t*>(x) + i * n, y + i * n);
+    } else {
+      SoftmaxRow(table, out_scale, 0, n, x + i * n, y + i * n);
+    }
   });
 }
 

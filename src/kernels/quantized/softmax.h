@@ -26,6 +26,11 @@ void RunByteSoftmax(bool is_signed, const ExpTable& table, float out_scale,
                     int32_t out_zero, size_t rows, size_t n, const uint8_t* x,
                     uint8_t* y, ThreadPool& pool);
 
+// The same to int16, without a zero point.
+void RunByteToWordSoftmax(bool is_signed, const ExpTable& table,
+                          float out_scale, size_t rows, size_t n,
+                          const uint8_t* x, int16_t* y, ThreadPool& pool);
+
 // y = (x * in_scale - max - log sum) / out_scale, halves to even, + out_zero,
 // with the sum over the same table for in_scale. y may be x.
 void RunByteLogSoftmax(bool is_signed, const ExpTable& table,

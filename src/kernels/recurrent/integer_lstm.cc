@@ -48,6 +48,7 @@ void Tanh(int32_t integer_bits, size_t n, const int16_t* x, int16_t* y) {
 
 // Mean and deviation with 10 more bits; 20 bits for the mean of the squares.
 void Normalise(const IntegerGate& gate, size_t n, int16_t* x) {
+  if (n == 0) return;
   const int64_t count = static_cast<int64_t>(n);
   int64_t sum = 0, squares = 0;
   for (size_t i = 0; i < n; ++i) {
@@ -207,11 +208,12 @@ void RunBasicIntegerLstm(const BasicIntegerLstm& lstm, const uint8_t* weights,
     int16_t* sums = gates + b * 4 * n;
     for (size_t j = 0; j < 4 * n; ++j) {
       const uint8_t* w = weights + j * width;
-      int32_t sum = bias[j];
+      uint32_t sum = static_cast<uint32_t>(bias[j]);
       for (size_t p = 0; p < width; ++p) {
-        sum += (row[p] - 128) * (w[p] - lstm.weights_zero);
+        sum +=
+            static_cast<uint32_t>((row[p] - 128) * (w[p] - lstm.weights_zero));
       }
-      sums[j] = Sat16(RescaleUp(sum, lstm.to_gate));
+      sums[j] = Sat16(RescaleUp(static_cast<int32_t>(sum), lstm.to_gate));
     }
     for (size_t j = 0; j < n; ++j) {
       const int16_t in = FixedLogistic<3>(sums[j]);

@@ -88,11 +88,12 @@ RowScale QuantizeRowAsymmetric(size_t n, const float* x, int8_t* q) {
 }
 
 int32_t DotBytes(size_t n, const int8_t* a, const int8_t* b) {
-  int32_t sum = 0;
+  uint32_t sum = 0;
   for (size_t i = 0; i < n; ++i) {
-    sum += static_cast<int16_t>(a[i]) * static_cast<int16_t>(b[i]);
+    sum += static_cast<uint32_t>(static_cast<int16_t>(a[i]) *
+                                 static_cast<int16_t>(b[i]));
   }
-  return sum;
+  return static_cast<int32_t>(sum);
 }
 
 size_t ProductScratch(const RecurrentMatrix& matrix, size_t m) {
@@ -139,8 +140,8 @@ void AddProduct(const RecurrentKernels& kernels, const RecurrentMatrix& matrix,
           matrix.bytes[block] + (j - block * matrix.rows) * matrix.k;
       const int32_t sum = matrix.row_sums != nullptr ? matrix.row_sums[j] : 0;
       for (size_t i = 0; i < m; ++i) {
-        const int32_t dot = DotBytes(matrix.k, w, q + i * matrix.k) -
-                            scales[i].zero_point * sum;
+        const int64_t dot = DotBytes(matrix.k, w, q + i * matrix.k) -
+                            int64_t{scales[i].zero_point} * sum;
         y[i * y_stride + j] +=
             static_cast<float>(dot) * (scales[i].scale * matrix.scales[block]);
       }

@@ -65,7 +65,7 @@ struct RowScale {
 RowScale QuantizeRowSymmetric(size_t n, const float* x, int8_t* q);
 RowScale QuantizeRowAsymmetric(size_t n, const float* x, int8_t* q);
 
-// sum of a[i] b[i], exact for n below 2^17.
+// sum of a[i] b[i]; wraps around, which needs an n above 2^17.
 int32_t DotBytes(size_t n, const int8_t* a, const int8_t* b);
 
 }  // namespace lathe::kernels

@@ -123,14 +123,15 @@ void RunIntegerSvdf(const SvdfShape& shape, const SvdfIntegers& numbers,
       for (size_t r = 0; r < shape.rank; ++r) {
         const size_t filter = u * shape.rank + r;
         const int8_t* w = feature + filter * shape.inputs;
-        int32_t fresh = 0;
+        uint32_t fresh = 0;
         for (size_t i = 0; i < shape.inputs; ++i) {
-          fresh += w[i] * (inputs[i] - numbers.in_zero);
+          fresh += static_cast<uint32_t>(w[i] * (inputs[i] - numbers.in_zero));
         }
         int16_t* cells = state + (b * filters + filter) * memory;
         std::memmove(cells, cells + 1, (memory - 1) * sizeof(int16_t));
         cells[memory - 1] = static_cast<int16_t>(std::clamp<int32_t>(
-            Rescale(fresh, numbers.to_state), -32768, 32767));
+            Rescale(static_cast<int32_t>(fresh), numbers.to_state), -32768,
+            32767));
         const int16_t* weights = time + filter * memory;
         for (size_t i = 0; i < memory; ++i) {
           sum += static_cast<uint32_t>(int32_t{weights[i]} * cells[i]);
