@@ -70,7 +70,8 @@ TEST(QuantizedKernels, DotIsTheDefinitionBitForBit) {
 TEST(QuantizedKernels, FinishAgreesWithRescale) {
   std::mt19937 rng(4);
   for (const QuantizedKernels* kernels : KernelsHere()) {
-    for (const size_t n : {1, 7, 16, 33}) {
+    // Odd counts get factors above 1 too.
+    for (const size_t n : {1, 7, 8, 16, 33, 200, 201}) {
       SCOPED_TRACE(testing::Message() << kernels->name << " n=" << n);
       std::vector<int32_t> sums(n), bias(n), multiplier(n), shift(n);
       std::vector<int64_t> wide(n);
@@ -78,8 +79,9 @@ TEST(QuantizedKernels, FinishAgreesWithRescale) {
         sums[j] = static_cast<int32_t>(rng()) >> (rng() % 20);
         wide[j] = int64_t{sums[j]} << (rng() % 14);
         bias[j] = static_cast<int32_t>(rng()) >> 8;
-        const Multiplier m = MultiplierOf(std::ldexp(
-            0.5 + rng() % 100 / 200.0, -static_cast<int>(rng() % 24) + 3));
+        const Multiplier m = MultiplierOf(
+            std::ldexp(0.5 + rng() % 100 / 200.0,
+                       (n % 2 == 0 ? 0 : 3) - static_cast<int>(rng() % 32)));
         multiplier[j] = m.value;
         shift[j] = m.shift;
       }

@@ -44,6 +44,78 @@ void Block(const DotTile& tile, size_t row) {
   }
 }
 
+// As in x86_avx512.cc, of 8 lanes.
+LATHE_INLINE __m256i Rescaled8(__m256i x, __m256i multiplier, __m256i shift) {
+  const __m256i nudge = _mm256_set1_epi64x(int64_t{1} << 30);
+  const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, multiplier), nudge);
+  const __m256i odd =
+      _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32),
+                                        _mm256_srli_epi64(multiplier, 32)),
+                       nudge);
+  const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31),
+                                          _mm256_slli_epi64(odd, 1), 0xAA);
+  const __m256i one = _mm256_set1_epi32(1);
+  const __m256i right = _mm256_sub_epi32(_mm256_setzero_si256(), shift);
+  const __m256i mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
+  const __m256i threshold =
+      _mm256_add_epi32(_mm256_srli_epi32(mask, 1), _mm256_srli_epi32(high, 31));
+  const __m256i up =
+      _mm256_cmpgt_epi32(_mm256_and_si256(high, mask), threshold);
+  return _mm256_sub_epi32(_mm256_srav_epi32(high, right), up);
+}
+
+template <typename T>
+void Requantize8(const FinishRow& row) {
+  const int32_t* sums = static_cast<const int32_t*>(row.sums);
+  const int32_t* bias = static_cast<const int32_t*>(row.bias);
+  const __m256i zero = _mm256_set1_epi32(row.zero_point);
+  const __m256i low = _mm256_set1_epi32(row.low - row.zero_point);
+  const __m256i high = _mm256_set1_epi32(row.high - row.zero_point);
+  T* y = static_cast<T*>(row.y);
+  for (size_t j = 0; j < row.n; j += 8) {
+    const size_t left = row.n - j;
+    const auto load = [&](const int32_t* from) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + j));
+    };
+    const __m256i shift = left < 8 ? _mm256_setzero_si256() : load(row.shift);
+    const __m256i to_left = _mm256_cmpgt_epi32(shift, _mm256_setzero_si256());
+    if (left < 8 || _mm256_movemask_epi8(to_left) != 0) {
+      FinishRow rest = row;
+      rest.n = left < 8 ? left : 8;
+      rest.sums = sums + j;
+      rest.bias = bias ? bias + j : nullptr;
+      rest.multiplier += j;
+      rest.shift += j;
+      rest.y = y + j;
+      Requantize<T>(rest);
+      continue;
+    }
+    __m256i x = load(sums);
+    if (bias) x = _mm256_add_epi32(x, load(bias));
+    x = Rescaled8(x, load(row.multiplier), shift);
+    x = _mm256_min_epi32(_mm256_max_epi32(x, low), high);
+    x = _mm256_add_epi32(x, zero);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(x),
+                                           _mm256_extracti128_si256(x, 1));
+    if constexpr (sizeof(T) == 2) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y + j), halves);
+    } else if constexpr (T(-1) < T(0)) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(y + j),
+                       _mm_packs_epi16(halves, halves));
+    } else {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(y + j),
+                       _mm_packus_epi16(halves, halves));
+    }
+  }
+}
+
+void FinishFast(const FinishRow& row) {
+  if (row.kind != FinishRow::Kind::kRequantize) return Finish(row);
+  if (row.type == Integer::kInt8) return Requantize8<int8_t>(row);
+  if (row.type == Integer::kUint8) return Requantize8<uint8_t>(row);
+  Requantize8<int16_t>(row);
+}
+
 void Dot(const DotTile& tile) {
   size_t row = 0;
   for (; row + 4 <= tile.rows; row += 4) Block<4>(tile, row);
@@ -53,7 +125,7 @@ void Dot(const DotTile& tile) {
 }  // namespace
 
 constinit const QuantizedKernels kQuantizedAvx2 = {
-    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,      Dot,   Finish,
+    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,      Dot,   FinishFast,
     Center,           Range,      QuantizeCentered, AddTap, Store, Load};
 
 }  // namespace lathe::kernels

@@ -48,6 +48,78 @@ void Block(const DotTile& tile, size_t row) {
   }
 }
 
+// Rescaled() of 16 lanes whose shifts are not to the left: even and odd lanes
+// are multiplied apart, bits 31 to 62 are the high half, and the shift to the
+// right rounds by its remainder, which cannot overflow.
+LATHE_INLINE __m512i Rescaled16(__m512i x, __m512i multiplier, __m512i shift) {
+  const __m512i nudge = _mm512_set1_epi64(int64_t{1} << 30);
+  const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, multiplier), nudge);
+  const __m512i odd =
+      _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32),
+                                        _mm512_srli_epi64(multiplier, 32)),
+                       nudge);
+  const __m512i high =
+      _mm512_mask_blend_epi32(__mmask16{0xAAAA}, _mm512_srli_epi64(even, 31),
+                              _mm512_slli_epi64(odd, 1));
+  const __m512i one = _mm512_set1_epi32(1);
+  const __m512i right = _mm512_sub_epi32(_mm512_setzero_si512(), shift);
+  const __m512i mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, right), one);
+  const __m512i threshold =
+      _mm512_add_epi32(_mm512_srli_epi32(mask, 1), _mm512_srli_epi32(high, 31));
+  const __mmask16 up =
+      _mm512_cmpgt_epi32_mask(_mm512_and_si512(high, mask), threshold);
+  const __m512i cut = _mm512_srav_epi32(high, right);
+  return _mm512_mask_add_epi32(cut, up, cut, one);
+}
+
+template <typename T>
+void Requantize16(const FinishRow& row) {
+  const int32_t* sums = static_cast<const int32_t*>(row.sums);
+  const int32_t* bias = static_cast<const int32_t*>(row.bias);
+  const __m512i zero = _mm512_set1_epi32(row.zero_point);
+  const __m512i low = _mm512_set1_epi32(row.low - row.zero_point);
+  const __m512i high = _mm512_set1_epi32(row.high - row.zero_point);
+  T* y = static_cast<T*>(row.y);
+  for (size_t j = 0; j < row.n; j += 16) {
+    const size_t left = row.n - j;
+    const __mmask16 lanes = left >= 16
+                                ? __mmask16{0xFFFF}
+                                : static_cast<__mmask16>((1u << left) - 1);
+    const __m512i shift = _mm512_maskz_loadu_epi32(lanes, row.shift + j);
+    if (_mm512_cmpgt_epi32_mask(shift, _mm512_setzero_si512()) != 0) {
+      FinishRow rest = row;
+      rest.n = left < 16 ? left : 16;
+      rest.sums = sums + j;
+      rest.bias = bias ? bias + j : nullptr;
+      rest.multiplier += j;
+      rest.shift += j;
+      rest.y = y + j;
+      Requantize<T>(rest);
+      continue;
+    }
+    __m512i x = _mm512_maskz_loadu_epi32(lanes, sums + j);
+    if (bias) {
+      x = _mm512_add_epi32(x, _mm512_maskz_loadu_epi32(lanes, bias + j));
+    }
+    x = Rescaled16(x, _mm512_maskz_loadu_epi32(lanes, row.multiplier + j),
+                   shift);
+    x = _mm512_min_epi32(_mm512_max_epi32(x, low), high);
+    x = _mm512_add_epi32(x, zero);
+    if constexpr (sizeof(T) == 1) {
+      _mm512_mask_cvtepi32_storeu_epi8(y + j, lanes, x);
+    } else {
+      _mm512_mask_cvtepi32_storeu_epi16(y + j, lanes, x);
+    }
+  }
+}
+
+void FinishFast(const FinishRow& row) {
+  if (row.kind != FinishRow::Kind::kRequantize) return Finish(row);
+  if (row.type == Integer::kInt8) return Requantize16<int8_t>(row);
+  if (row.type == Integer::kUint8) return Requantize16<uint8_t>(row);
+  Requantize16<int16_t>(row);
+}
+
 void Dot(const DotTile& tile) {
   size_t row = 0;
   for (; row + 6 <= tile.rows; row += 6) Block<6>(tile, row);
@@ -57,9 +129,18 @@ void Dot(const DotTile& tile) {
 
 }  // namespace
 
-constinit const QuantizedKernels kQuantizedAvx512 = {
-    "int8_6x32_avx512", Isa::kAvx512, kWidth, 6,   Dot, Finish, Center, Range,
-    QuantizeCentered,   AddTap,       Store,  Load};
+constinit const QuantizedKernels kQuantizedAvx512 = {"int8_6x32_avx512",
+                                                     Isa::kAvx512,
+                                                     kWidth,
+                                                     6,
+                                                     Dot,
+                                                     FinishFast,
+                                                     Center,
+                                                     Range,
+                                                     QuantizeCentered,
+                                                     AddTap,
+                                                     Store,
+                                                     Load};
 
 }  // namespace lathe::kernels
 
