@@ -80,7 +80,9 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       name = Name(node.op->code);
       const std::string why = WhyUnsupported(graph, source, *node.op);
       if (!why.empty()) {
-        problems += fmt::format("\n  operator {}: {}", node.last_op, why);
+        problems += fmt::format(
+            "\n  operator {} (\"{}\"): {}", node.last_op,
+            node.outputs.empty() ? "" : lowering.NameOf(node.outputs[0]), why);
         continue;
       }
       prepare = RowFor({graph, source, *node.op})->prepare;
