@@ -21,6 +21,13 @@ struct Walk {
   uint64_t operators_left = uint64_t{1} << 22;
 };
 
+// What is only known for an operator that stands in a subgraph, or whose inputs
+// have been computed; each may be empty.
+struct MoreFacts {
+  std::span<const Type> stored_types;  // Of the outputs.
+  std::span<const std::span<const std::byte>> input_bytes;
+};
+
 // One operator and what is known of its inputs; a rule fills `outputs`, which
 // is as long as op.outputs, with default entries.
 struct RuleCall {
@@ -29,6 +36,7 @@ struct RuleCall {
   std::span<const KnownTensor* const> inputs;
   std::vector<KnownTensor> outputs;
   Walk& walk;
+  MoreFacts more = {};
 
   bool Has(size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
   const KnownTensor& In(size_t i) const { return *inputs[i]; }
@@ -38,8 +46,8 @@ struct RuleCall {
   Status Give(size_t output, Type type, const Dims& dims);
   Status Give(size_t output, Type type, const Shape& shape);
 
-  // The values of input i, which the output's shape needs. kUnsupported when
-  // they are only known at run time.
+  // The values of input i, which the output's shape needs; from its bytes if
+  // need be. kUnsupported when they are only known at run time.
   Result<std::vector<int64_t>> Values(size_t i) const;
   // The same for one value.
   Result<int64_t> Value(size_t i) const;
@@ -89,9 +97,17 @@ std::span<const RuleRow> ControlRules();
 // InferOp and InferSubgraph somewhere below another subgraph.
 Result<std::vector<KnownTensor>> InferOpAt(
     const Graph& graph, const Op& op,
-    std::span<const KnownTensor* const> inputs, Walk& walk);
+    std::span<const KnownTensor* const> inputs, Walk& walk,
+    const MoreFacts& more = {});
 Status InferSubgraphAt(const Graph& graph, const Subgraph& subgraph,
                        std::vector<KnownTensor>& known, Walk& walk);
+
+// The integers (or truths) that `bytes` hold; null for other types and when
+// there are fewer or more than `count`.
+std::optional<std::vector<int64_t>> IntegersIn(
+    Type type, uint64_t count, std::span<const std::byte> bytes);
+// Whether IntegersIn reads the type.
+bool IsInteger(Type type);
 
 // Whether values of this type are followed.
 inline bool IsFollowed(Type type) {
@@ -107,6 +123,10 @@ void FitValues(KnownTensor& tensor);
 // know stays unknown.
 void FollowValues(RuleCall& call);
 
+// Rules of shapes_runtime.cc.
+Status Where(RuleCall& call);
+Status Unique(RuleCall& call);
+
 // One axis of a STRIDED_SLICE, after masks, clamping and shrinking.
 struct SliceAxis {
   enum class Kind : uint8_t { kTake, kNew } kind = Kind::kTake;
@@ -119,6 +139,10 @@ Result<std::vector<SliceAxis>> StridedSliceAxes(
     const Options& options, std::span<const int32_t> shape,
     std::span<const int64_t> begin, std::span<const int64_t> end,
     std::span<const int64_t> strides);
+
+// Whether the shape that a STRIDED_SLICE of n entries gives does not depend on
+// begin and end: each entry takes one index, all of an axis, or none.
+bool TakesNoBounds(const Options& options, size_t n);
 
 }  // namespace lathe::graph
 

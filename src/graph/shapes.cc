@@ -38,7 +38,7 @@ std::vector<int64_t> Widen(std::span<const std::byte> bytes) {
   for (size_t i = 0; i < values.size(); ++i) {
     T value;
     std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    values[i] = value;
+    values[i] = static_cast<int64_t>(value);
   }
   return values;
 }
@@ -55,14 +55,58 @@ std::optional<std::vector<int64_t>> StoredValues(const Graph& graph,
       buffer.size() != ByteCount(tensor.type, tensor.shape)) {
     return std::nullopt;
   }
-  if (tensor.type == Type::kInt32) return Widen<int32_t>(buffer.bytes);
-  if (tensor.type == Type::kInt64) return Widen<int64_t>(buffer.bytes);
-  std::vector<int64_t> values = Widen<uint8_t>(buffer.bytes);
-  for (int64_t& value : values) value = value != 0;
-  return values;
+  return IntegersIn(tensor.type, ElementCount(tensor.shape), buffer.bytes);
 }
 
 }  // namespace
+
+bool IsInteger(Type type) {
+  switch (type) {
+    case Type::kInt8:
+    case Type::kUint8:
+    case Type::kInt16:
+    case Type::kUint16:
+    case Type::kInt32:
+    case Type::kUint32:
+    case Type::kInt64:
+    case Type::kUint64:
+    case Type::kBool:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::optional<std::vector<int64_t>> IntegersIn(
+    Type type, uint64_t count, std::span<const std::byte> bytes) {
+  if (!IsInteger(type) || bytes.size() % (BitsPerElement(type) / 8) != 0 ||
+      bytes.size() / (BitsPerElement(type) / 8) != count) {
+    return std::nullopt;
+  }
+  switch (type) {
+    case Type::kInt8:
+      return Widen<int8_t>(bytes);
+    case Type::kInt16:
+      return Widen<int16_t>(bytes);
+    case Type::kUint16:
+      return Widen<uint16_t>(bytes);
+    case Type::kInt32:
+      return Widen<int32_t>(bytes);
+    case Type::kUint32:
+      return Widen<uint32_t>(bytes);
+    case Type::kInt64:
+      return Widen<int64_t>(bytes);
+    case Type::kUint64:
+      return Widen<uint64_t>(bytes);
+    default:
+      break;
+  }
+  std::vector<int64_t> values = Widen<uint8_t>(bytes);
+  if (type == Type::kBool) {
+    for (int64_t& value : values) value = value != 0;
+  }
+  return values;
+}
 
 const RuleRow* RuleOf(const Op& op) {
   return RowsByCode()[static_cast<size_t>(op.code)];
@@ -95,9 +139,16 @@ Status RuleCall::Give(size_t output, Type type, const Shape& shape) {
 Result<std::vector<int64_t>> RuleCall::Values(size_t i) const {
   if (!Has(i)) return Invalid("input {} is left out", i);
   if (!In(i).values) {
-    if (!IsFollowed(In(i).type)) {
-      return Invalid("input {} is {}; allowed are int32 and int64", i,
+    if (!IsInteger(In(i).type)) {
+      return Invalid("input {} is {}; allowed are integers", i,
                      Name(In(i).type));
+    }
+    if (i < more.input_bytes.size()) {
+      auto values =
+          IntegersIn(In(i).type, ElementCount(ShapeOf(i)), more.input_bytes[i]);
+      if (values) return *std::move(values);
+      return Invalid("input {} is {}{}, but has {} bytes", i, Name(In(i).type),
+                     ToString(ShapeOf(i)), more.input_bytes[i].size());
     }
     return Unsupported(
         "the output's shape depends on the values of input {} (shape {}), "
@@ -181,7 +232,8 @@ Result<int64_t> WindowedSize(int64_t in, const Window& window) {
 
 Result<std::vector<KnownTensor>> InferOpAt(
     const Graph& graph, const Op& op,
-    std::span<const KnownTensor* const> inputs, Walk& walk) {
+    std::span<const KnownTensor* const> inputs, Walk& walk,
+    const MoreFacts& more) {
   if (walk.depth > kDeepestCall) {
     return Invalid("subgraphs call each other more than {} deep", kDeepestCall);
   }
@@ -208,8 +260,8 @@ Result<std::vector<KnownTensor>> InferOpAt(
       op.outputs.size() != static_cast<size_t>(row->outputs)) {
     return Invalid("{} outputs; allowed: {}", op.outputs.size(), row->outputs);
   }
-  RuleCall call{graph, op, inputs, std::vector<KnownTensor>(op.outputs.size()),
-                walk};
+  RuleCall call{graph, op,  inputs, std::vector<KnownTensor>(op.outputs.size()),
+                walk,  more};
   LATHE_TRY(row->rule(call));
   FollowValues(call);
   return std::move(call.outputs);
@@ -225,6 +277,7 @@ Result<std::vector<KnownTensor>> InferOp(
 Status InferSubgraphAt(const Graph& graph, const Subgraph& subgraph,
                        std::vector<KnownTensor>& known, Walk& walk) {
   std::vector<const KnownTensor*> inputs;
+  std::vector<Type> stored;
   for (size_t i = 0; i < subgraph.ops.size(); ++i) {
     const Op& op = subgraph.ops[i];
     // A variable keeps the shape it is stored with.
@@ -233,7 +286,11 @@ Status InferSubgraphAt(const Graph& graph, const Subgraph& subgraph,
     for (const int32_t tensor : op.inputs) {
       inputs.push_back(tensor == kNoTensor ? nullptr : &known[tensor]);
     }
-    auto outputs = InferOpAt(graph, op, inputs, walk);
+    stored.clear();
+    for (const int32_t tensor : op.outputs) {
+      stored.push_back(subgraph.tensors[tensor].type);
+    }
+    auto outputs = InferOpAt(graph, op, inputs, walk, {stored, {}});
     if (!outputs) {
       const std::string_view name =
           op.outputs.empty()

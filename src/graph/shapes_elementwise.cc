@@ -106,6 +106,30 @@ Status ComplexPart(RuleCall& call) {
   return call.Give(0, wide ? Type::kFloat64 : Type::kFloat32, call.ShapeOf(0));
 }
 
+// The last axis takes up or yields the ratio of the types' sizes.
+Status Bitcast(RuleCall& call) {
+  if (call.more.stored_types.empty()) {
+    return Unsupported("its type is only known inside a subgraph");
+  }
+  const Type from = call.In(0).type, to = call.more.stored_types[0];
+  const size_t from_bits = BitsPerElement(from), to_bits = BitsPerElement(to);
+  Shape out = call.ShapeOf(0);
+  if (from_bits < 8 || to_bits < 8) {
+    return Invalid("no bits of {} are those of {}", Name(from), Name(to));
+  }
+  if (from_bits > to_bits) {
+    out.push_back(static_cast<int32_t>(from_bits / to_bits));
+    if (out.size() > kMaxRank) return Invalid("more than {} dims", kMaxRank);
+  } else if (from_bits < to_bits) {
+    if (out.empty() || static_cast<size_t>(out.back()) != to_bits / from_bits) {
+      return Invalid("input of shape {}; {} to {} needs a last dim of {}",
+                     ToString(out), Name(from), Name(to), to_bits / from_bits);
+    }
+    out.pop_back();
+  }
+  return call.Give(0, to, out);
+}
+
 Status Bucketize(RuleCall& call) {
   return call.Give(0, Type::kInt32, call.ShapeOf(0));
 }
@@ -175,6 +199,7 @@ constexpr RuleRow kRules[] = {
     {OpCode::kComplexAbs, 1, 1, 1, ComplexPart},
     {OpCode::kReal, 1, 1, 1, ComplexPart},
     {OpCode::kImag, 1, 1, 1, ComplexPart},
+    {OpCode::kBitcast, 1, 1, 1, Bitcast},
     {OpCode::kBucketize, 1, 1, 1, Bucketize},
 };
 

@@ -1,8 +1,11 @@
 // Shape rules of operators that make values out of sizes.
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "src/graph/shape_rule.h"
+#include "src/graph/shapes_runtime.h"
 
 namespace lathe::graph {
 namespace {
@@ -26,22 +29,33 @@ Status Fill(RuleCall& call) {
 }
 
 Status Range(RuleCall& call) {
-  if (!IsFollowed(call.In(0).type)) {
-    return Unsupported("a range of {} has a length only known at run time",
-                       Name(call.In(0).type));
+  const Type type = call.In(0).type;
+  // Each bound as one number of the type.
+  std::array<std::array<std::byte, 8>, 3> bounds{};
+  for (size_t i = 0; i < 3; ++i) {
+    if (call.In(i).type != type || ElementCount(call.ShapeOf(i)) != 1) {
+      return Invalid("input {} is {}{}; one {} is needed", i,
+                     Name(call.In(i).type), ToString(call.ShapeOf(i)),
+                     Name(type));
+    }
+    const size_t width = BitsPerElement(type) / 8;
+    if (call.In(i).values) {
+      // Little-endian: the low bytes come first.
+      std::memcpy(bounds[i].data(), call.In(i).values->data(), width);
+    } else if (i < call.more.input_bytes.size()) {
+      if (width > 8 || call.more.input_bytes[i].size() != width) {
+        return Unsupported("no range of {}", Name(type));
+      }
+      std::memcpy(bounds[i].data(), call.more.input_bytes[i].data(), width);
+    } else {
+      return Unsupported("a range of {} has a length only known at run time",
+                         Name(type));
+    }
   }
-  LATHE_ASSIGN(const int64_t start, call.Value(0));
-  LATHE_ASSIGN(const int64_t limit, call.Value(1));
-  LATHE_ASSIGN(const int64_t delta, call.Value(2));
-  constexpr int64_t kFar = INT64_MAX / 4;
-  for (const int64_t value : {start, limit, delta}) {
-    if (value > kFar || value < -kFar) return Invalid("bound {}", value);
-  }
-  if (delta == 0 || (delta > 0 ? start > limit : start < limit)) {
-    return Invalid("a range from {} to {} in steps of {}", start, limit, delta);
-  }
-  const int64_t distance = std::abs(limit - start), step = std::abs(delta);
-  return call.Give(0, call.In(0).type, Dims{(distance + step - 1) / step});
+  LATHE_ASSIGN(
+      const int64_t length,
+      RangeLength(type, bounds[0].data(), bounds[1].data(), bounds[2].data()));
+  return call.Give(0, type, Dims{length});
 }
 
 Status BroadcastArgs(RuleCall& call) {

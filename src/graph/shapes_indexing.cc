@@ -63,6 +63,27 @@ Status EmbeddingLookup(RuleCall& call) {
   return call.Give(0, Type::kFloat32, out);
 }
 
+// ids, the indices of their buckets, the buckets' shape, weights, table.
+Status EmbeddingLookupSparse(RuleCall& call) {
+  LATHE_TRY(call.RequireRank(0, 1, 1));
+  LATHE_TRY(call.RequireRank(1, 2, 2));
+  LATHE_TRY(call.RequireRank(3, 1, 1));
+  LATHE_TRY(call.RequireRank(4, 2, kMaxRank));
+  LATHE_ASSIGN(Dims out, call.Values(2));
+  const int32_t ids = call.ShapeOf(0)[0];
+  const Shape& indices = call.ShapeOf(1);
+  if (indices[0] != ids || call.ShapeOf(3)[0] != ids || out.empty() ||
+      static_cast<size_t>(indices[1]) != out.size()) {
+    return Invalid("{} ids, indices {}, a shape of {} dims, {} weights", ids,
+                   ToString(indices), out.size(), call.ShapeOf(3)[0]);
+  }
+  // The last dim of the buckets is combined.
+  out.pop_back();
+  const Shape& table = call.ShapeOf(4);
+  out.insert(out.end(), table.begin() + 1, table.end());
+  return call.Give(0, Type::kFloat32, out);
+}
+
 Status DynamicUpdateSlice(RuleCall& call) {
   const Shape& x = call.ShapeOf(0);
   const Shape& update = call.ShapeOf(1);
@@ -121,6 +142,9 @@ Status SegmentSum(RuleCall& call) {
     return Invalid("{} segment ids for input {}", ids.size(),
                    ToString(call.ShapeOf(0)));
   }
+  if (!std::ranges::is_sorted(ids) || (!ids.empty() && ids[0] < 0)) {
+    return Invalid("the segment ids must ascend from 0");
+  }
   out[0] = ids.empty() ? 0 : ids.back() + 1;
   return call.Give(0, call.In(0).type, out);
 }
@@ -151,6 +175,9 @@ constexpr RuleRow kRules[] = {
     {OpCode::kGather, 2, 2, 1, Gather},
     {OpCode::kGatherNd, 2, 2, 1, GatherNd},
     {OpCode::kEmbeddingLookup, 2, 2, 1, EmbeddingLookup},
+    {OpCode::kEmbeddingLookupSparse, 5, 5, 1, EmbeddingLookupSparse},
+    {OpCode::kWhere, 1, 1, 1, Where},
+    {OpCode::kUnique, 1, 1, 2, Unique},
     {OpCode::kDynamicUpdateSlice, 3, 3, 1, DynamicUpdateSlice},
     {OpCode::kOneHot, 4, 4, 1, OneHot},
     {OpCode::kScatterNd, 3, 3, 1, ScatterNd},

@@ -184,10 +184,17 @@ Status Unpack(RuleCall& call) {
   return {};
 }
 
+// With begins that are only known at run time the sizes alone give the shape,
+// if none is "to the end".
 Status Slice(RuleCall& call) {
-  LATHE_ASSIGN(const std::vector<int64_t> begin, call.Values(1));
   LATHE_ASSIGN(const std::vector<int64_t> size, call.Values(2));
   const Shape& x = call.ShapeOf(0);
+  const bool open = std::ranges::find(size, -1) != size.end();
+  std::vector<int64_t> begin(ElementCount(call.ShapeOf(1)), 0);
+  const bool known = call.In(1).values || call.more.input_bytes.size() > 1;
+  if (open || known || !IsInteger(call.In(1).type)) {
+    LATHE_ASSIGN(begin, call.Values(1));
+  }
   if (begin.size() != x.size() || size.size() != x.size()) {
     return Invalid("{} begins and {} sizes for input {}", begin.size(),
                    size.size(), ToString(x));
@@ -205,9 +212,22 @@ Status Slice(RuleCall& call) {
 }
 
 Status StridedSlice(RuleCall& call) {
-  LATHE_ASSIGN(const std::vector<int64_t> begin, call.Values(1));
-  LATHE_ASSIGN(const std::vector<int64_t> end, call.Values(2));
   LATHE_ASSIGN(const std::vector<int64_t> strides, call.Values(3));
+  const Options& options = call.op.options;
+  const bool known = call.In(1).values || call.more.input_bytes.size() > 1;
+  std::vector<int64_t> begin, end;
+  if (!known && TakesNoBounds(options, strides.size())) {
+    // Any index in range gives the same shape.
+    begin.assign(ElementCount(call.ShapeOf(1)), 0);
+    end.assign(ElementCount(call.ShapeOf(2)), 0);
+    const bool shrinks = options.Int("shrink_axis_mask") != 0;
+    if (shrinks && ElementCount(call.ShapeOf(0)) == 0) {
+      LATHE_ASSIGN(begin, call.Values(1));  // No index may be in range.
+    }
+  } else {
+    LATHE_ASSIGN(begin, call.Values(1));
+    LATHE_ASSIGN(end, call.Values(2));
+  }
   LATHE_ASSIGN(
       const std::vector<SliceAxis> axes,
       StridedSliceAxes(call.op.options, call.ShapeOf(0), begin, end, strides));
@@ -368,6 +388,17 @@ constexpr RuleRow kRules[] = {
 };
 
 }  // namespace
+
+bool TakesNoBounds(const Options& options, size_t n) {
+  const int64_t index = options.Int("ellipsis_mask") |
+                        options.Int("new_axis_mask") |
+                        options.Int("shrink_axis_mask");
+  const int64_t whole = options.Int("begin_mask") & options.Int("end_mask");
+  for (size_t i = 0; i < n; ++i) {
+    if (((index | whole) >> std::min<size_t>(i, 63) & 1) == 0) return false;
+  }
+  return true;
+}
 
 Result<std::vector<SliceAxis>> StridedSliceAxes(
     const Options& options, std::span<const int32_t> shape,

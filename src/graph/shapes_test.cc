@@ -553,10 +553,10 @@ const Case kCases[] = {
      "int32[2]=3,4,"},
 
     {"an operator without a rule",
-     OpCode::kWhere,
+     OpCode::kSkipGram,
      {Bool({2})},
      {},
-     "WHERE has no shape rule"},
+     "SKIP_GRAM has no shape rule"},
     {"too few inputs", OpCode::kAdd, {Float({2})}, {}, "1 inputs; allowed: 2"},
     {"a dim that overflows",
      OpCode::kTile,
@@ -634,11 +634,11 @@ TEST(InferSubgraph, FollowsSizesThroughTheGraph) {
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(known[y].shape, (Shape{7, 4}));
 
-  subgraph.ops[3].code = OpCode::kWhere;
+  subgraph.ops[3].code = OpCode::kSkipGram;
   const Status refused = InferSubgraph(graph, subgraph, known);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message,
-              testing::HasSubstr("operator 3 WHERE 'y'"));
+              testing::HasSubstr("operator 3 SKIP_GRAM 'y'"));
 }
 
 }  // namespace

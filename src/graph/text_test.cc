@@ -69,7 +69,7 @@ TEST(Text, NamesTheLineOfAnError) {
       {"graph g\ninput x: float32[-1]", "dim -1"},
       {"graph g\ninput x: float32[2]\ny = FLY(x)", "'FLY' is no operator"},
       {"graph g\ninput x: float32[2]\nx = ABS(x)", "already there"},
-      {"graph g\ninput x: float32[2]\ny = WHERE(x)", "no shape rule"},
+      {"graph g\ninput x: float32[2]\ny = SKIP_GRAM(x)", "no shape rule"},
       {"graph g\ninput x: float32[2] 7", "'7' stands behind"},
       {"graph g\nconst x: float32[2] = 1", "4 bytes of data"},
       {"graph g\nconst x: float32[2] = 1 a", "'a' is no number"},

@@ -35,7 +35,11 @@ inline constexpr TypeMask kMovable = Types(
      graph::Type::kUint8, graph::Type::kInt64, graph::Type::kBool,
      graph::Type::kInt16, graph::Type::kComplex64, graph::Type::kInt8,
      graph::Type::kFloat64, graph::Type::kComplex128, graph::Type::kUint64,
-     graph::Type::kUint32, graph::Type::kUint16, graph::Type::kBfloat16});
+     graph::Type::kUint32, graph::Type::kUint16, graph::Type::kBfloat16,
+     graph::Type::kFloat8E4m3fn, graph::Type::kFloat8E5m2});
+// Every type of which a byte holds several.
+inline constexpr TypeMask kNarrow =
+    Types({graph::Type::kInt4, graph::Type::kInt2, graph::Type::kUint4});
 
 // The types of an operator's operands, as stored.
 struct OpTypes {
@@ -83,6 +87,9 @@ std::span<const OpRow> ConvRows();
 std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
+std::span<const OpRow> TypedRows();
+std::span<const OpRow> IndexingRows();
+std::span<const OpRow> FillingRows();
 
 }  // namespace lathe::plan
 

@@ -1,5 +1,8 @@
 #include "src/plan/prepare.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace lathe::plan {
 
 Result<kernels::Activation> ActivationOf(const graph::Options& options) {
@@ -37,6 +40,20 @@ bool FloatOperands(const OpTypes& types) {
     }
   }
   return true;
+}
+
+std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor) {
+  std::vector<std::byte> zero(
+      std::max<size_t>(1, graph::BitsPerElement(lowering.TypeOf(tensor)) / 8));
+  const graph::Quantization* q = lowering.QuantizationOf(tensor);
+  const graph::Type type = lowering.TypeOf(tensor);
+  const bool narrow = type == graph::Type::kInt8 ||
+                      type == graph::Type::kUint8 ||
+                      type == graph::Type::kInt16;
+  if (narrow && q != nullptr && q->zero_point.size() == 1) {
+    std::memcpy(zero.data(), &q->zero_point[0], zero.size());
+  }
+  return zero;
 }
 
 size_t AxisOf(int64_t axis, size_t rank) {

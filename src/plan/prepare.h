@@ -3,6 +3,7 @@
 #ifndef LATHE_PLAN_PREPARE_H_
 #define LATHE_PLAN_PREPARE_H_
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,10 @@ Status NeedFloat(const Lowering& lowering, const Node& node);
 
 // For rows: every operand that is there is float32, sizes and axes aside.
 bool FloatOperands(const OpTypes& types);
+
+// One element of the tensor's type that stands for 0: quantized integers write
+// it as their zero point.
+std::vector<std::byte> ZeroOf(const Lowering& lowering, int32_t tensor);
 
 // A possibly negative axis as an index below `rank`.
 size_t AxisOf(int64_t axis, size_t rank);

@@ -1,10 +1,7 @@
-// Element-wise operators, softmax, reductions and CAST.
+// Element-wise operators, softmax and reductions of float32.
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <optional>
-#include <type_traits>
 
 #include "src/kernels/elementwise/broadcast.h"
 #include "src/kernels/elementwise/elementwise.h"
@@ -240,90 +237,6 @@ Status PrepareReduce(Lowering& lowering, const Node& node) {
 
 namespace {
 
-// Floats to integers truncate towards zero and saturate, NaN becomes the
-// largest; integers wrap; bool is "not zero".
-template <typename From, typename To>
-To Convert(From value) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return value != From(0);
-  } else if constexpr (std::is_floating_point_v<From> &&
-                       std::is_integral_v<To>) {
-    if (std::isnan(value)) return std::numeric_limits<To>::max();
-    // The first value above the range is exact in every float type.
-    const From above = std::ldexp(From(1), std::numeric_limits<To>::digits);
-    if (value >= above) return std::numeric_limits<To>::max();
-    if (value <= From(std::numeric_limits<To>::min())) {
-      return std::numeric_limits<To>::min();
-    }
-    return static_cast<To>(value);
-  } else {
-    return static_cast<To>(value);
-  }
-}
-
-template <typename F>
-bool WithType(graph::Type type, const F& use) {
-  switch (type) {
-    case graph::Type::kFloat32:
-      use(float{});
-      return true;
-    case graph::Type::kFloat64:
-      use(double{});
-      return true;
-    case graph::Type::kInt8:
-      use(int8_t{});
-      return true;
-    case graph::Type::kUint8:
-      use(uint8_t{});
-      return true;
-    case graph::Type::kInt16:
-      use(int16_t{});
-      return true;
-    case graph::Type::kInt32:
-      use(int32_t{});
-      return true;
-    case graph::Type::kInt64:
-      use(int64_t{});
-      return true;
-    case graph::Type::kBool:
-      use(bool{});
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
-Status PrepareCast(Lowering& lowering, const Node& node) {
-  const int32_t x = node.inputs[0], y = node.outputs[0];
-  const size_t n = lowering.Elements(x);
-  Step step;
-  step.name = "CAST";
-  step.inputs = {x};
-  step.outputs = {y};
-  const bool known = WithType(lowering.TypeOf(x), [&](auto from) {
-    WithType(lowering.TypeOf(y), [&](auto to) {
-      step.run = [=](const StepContext& context) -> Status {
-        const auto* source = context.As<decltype(from)>(x);
-        auto* target = context.As<decltype(to)>(y);
-        for (size_t i = 0; i < n; ++i) {
-          target[i] = Convert<decltype(from), decltype(to)>(source[i]);
-        }
-        return {};
-      };
-    });
-  });
-  if (!known || !step.run) {
-    return Unsupported("no kernel from {} to {}", Name(lowering.TypeOf(x)),
-                       Name(lowering.TypeOf(y)));
-  }
-  lowering.Add(std::move(step));
-  return {};
-}
-
-namespace {
-
 constexpr OpRow kRows[] = {
     {OpCode::kAbs, PrepareUnary, kFloat32},
     {OpCode::kNeg, PrepareUnary, kFloat32},
@@ -361,7 +274,6 @@ constexpr OpRow kRows[] = {
     {OpCode::kReduceProd, PrepareReduce, kFloat32},
     {OpCode::kReduceMax, PrepareReduce, kFloat32},
     {OpCode::kReduceMin, PrepareReduce, kFloat32},
-    {OpCode::kCast, PrepareCast, kMovable},
 };
 
 }  // namespace

@@ -17,6 +17,9 @@ std::span<const OpRow> OpTable() {
              MatmulRows(),
              ElementwiseRows(),
              MovementRows(),
+             TypedRows(),
+             IndexingRows(),
+             FillingRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

@@ -18,6 +18,7 @@ constexpr size_t kPiece = 16384;  // Elements of one job.
 float Open(Half x) { return HalfToFloat(x.bits); }
 float Open(Bfloat x) { return Bf16ToFloat(x.bits); }
 uint8_t Open(Truth x) { return x.byte != 0; }
+float Open(std::complex<float> x) { return x.real(); }
 template <typename T>
 T Open(T x) {
   return x;
@@ -57,19 +58,23 @@ To Convert(From x) {
   const auto narrow = [&] {
     if constexpr (std::is_same_v<Value, float> || sizeof(Value) < 4) {
       return static_cast<float>(value);
-    } else if constexpr (std::is_same_v<Value, int64_t>) {
+    } else if constexpr (std::is_integral_v<Value> && sizeof(Value) == 8) {
       // Beyond 2^53 a double rounds too; keeping a lost bit as the last one is
       // rounding to odd again.
-      int64_t whole = value;
-      if (whole > (int64_t{1} << 52) || whole < -(int64_t{1} << 52)) {
-        whole = (whole & ~int64_t{0xFFF}) | ((whole & 0xFFF) != 0 ? 0x1000 : 0);
+      Value whole = value;
+      constexpr Value kExact = Value{1} << 52;
+      if (whole > kExact || (std::is_signed_v<Value> && whole < 0 - kExact)) {
+        whole = (whole & ~Value{0xFFF}) | ((whole & 0xFFF) != 0 ? 0x1000 : 0);
       }
       return ToFloatForNarrowing(static_cast<double>(whole));
     } else {
       return ToFloatForNarrowing(static_cast<double>(value));
     }
   };
-  if constexpr (std::is_same_v<To, Truth>) {
+  if constexpr (std::is_same_v<To, std::complex<float>>) {
+    if constexpr (std::is_same_v<From, To>) return x;
+    return To(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, Truth>) {
     return Truth{static_cast<uint8_t>(value != Value(0))};
   } else if constexpr (std::is_same_v<To, Half>) {
     return Half{FloatToHalf(narrow())};

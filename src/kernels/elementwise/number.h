@@ -3,6 +3,7 @@
 #ifndef LATHE_KERNELS_ELEMENTWISE_NUMBER_H_
 #define LATHE_KERNELS_ELEMENTWISE_NUMBER_H_
 
+#include <complex>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,9 +17,13 @@ enum class Number : uint8_t {
   kInt8,
   kUint8,
   kInt16,
+  kUint16,
   kInt32,
+  kUint32,
   kInt64,
-  kBool,  // One byte, 0 or 1; any other byte reads as true.
+  kUint64,
+  kBool,       // One byte, 0 or 1; any other byte reads as true.
+  kComplex64,  // Two float32.
 };
 
 // Stand for the types that C++ 23 lacks in GCC 12.
@@ -48,12 +53,20 @@ decltype(auto) WithNumber(Number number, const F& use) {
       return use(uint8_t{});
     case Number::kInt16:
       return use(int16_t{});
+    case Number::kUint16:
+      return use(uint16_t{});
     case Number::kInt32:
       return use(int32_t{});
+    case Number::kUint32:
+      return use(uint32_t{});
     case Number::kInt64:
       return use(int64_t{});
+    case Number::kUint64:
+      return use(uint64_t{});
     case Number::kBool:
       return use(Truth{});
+    case Number::kComplex64:
+      return use(std::complex<float>{});
     case Number::kFloat32:
       break;
   }

@@ -23,6 +23,12 @@ constexpr T kLargest = std::numeric_limits<T>::max();
 template <typename T>
 Number NumberOf() {
   if (std::is_same_v<T, float>) return Number::kFloat32;
+  if (std::is_same_v<T, int8_t>) return Number::kInt8;
+  if (std::is_same_v<T, int16_t>) return Number::kInt16;
+  if (std::is_same_v<T, uint8_t>) return Number::kUint8;
+  if (std::is_same_v<T, uint16_t>) return Number::kUint16;
+  if (std::is_same_v<T, uint32_t>) return Number::kUint32;
+  if (std::is_same_v<T, uint64_t>) return Number::kUint64;
   return std::is_same_v<T, int32_t> ? Number::kInt32 : Number::kInt64;
 }
 
@@ -42,7 +48,7 @@ std::optional<Y> One(TypedBinary kind, T a, T b,
 
 template <typename T>
 class Integers : public testing::Test {};
-using IntegerTypes = testing::Types<int32_t, int64_t>;
+using IntegerTypes = testing::Types<int8_t, int16_t, int32_t, int64_t>;
 TYPED_TEST_SUITE(Integers, IntegerTypes);
 
 TYPED_TEST(Integers, DivideTowardsZeroOrFollowTheDivisor) {
@@ -76,7 +82,7 @@ TYPED_TEST(Integers, RaiseToPowers) {
   EXPECT_EQ(One<T>(TypedBinary::kPow, 3, 4), 81);
   EXPECT_EQ(One<T>(TypedBinary::kPow, -2, 3), -8);
   EXPECT_EQ(One<T>(TypedBinary::kPow, 0, 0), 1);
-  EXPECT_EQ(One<T>(TypedBinary::kPow, 2, 200), 0);  // Wrapped.
+  EXPECT_EQ(One<T>(TypedBinary::kPow, 2, 100), 0);  // Wrapped.
 }
 
 TYPED_TEST(Integers, WithoutAResultAreNamedByPosition) {
@@ -170,43 +176,99 @@ TEST(Logic, TreatsEveryByteButZeroAsTrue) {
   EXPECT_EQ(std::vector<int>(y, y + 4), std::vector<int>({1, 1, 0, 0}));
 }
 
+template <typename T>
+class Unsigned : public testing::Test {};
+using UnsignedTypes = testing::Types<uint8_t, uint16_t, uint32_t, uint64_t>;
+TYPED_TEST_SUITE(Unsigned, UnsignedTypes);
+
+TYPED_TEST(Unsigned, HaveNoMinusOne) {
+  using T = TypeParam;
+  const T most = kLargest<T>;
+  EXPECT_EQ(One<T>(TypedBinary::kDiv, most, most), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kFloorDiv, 1, most), 0);
+  EXPECT_EQ(One<T>(TypedBinary::kFloorMod, 1, most), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kMul, most, most), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kPow, 1, most), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kSub, 0, 1), most);
+  EXPECT_EQ((One<T, uint8_t>(TypedBinary::kLess, 1, most)), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kRightShift, most, sizeof(T) * 8 - 1), 1);
+  EXPECT_EQ(One<T>(TypedBinary::kXor, most, 1), static_cast<T>(most - 1));
+}
+
+TYPED_TEST(Integers, ShiftByTheNearestPossiblePlaces) {
+  using T = TypeParam;
+  EXPECT_EQ(One<T>(TypedBinary::kRightShift, -7, 1), -4);
+  EXPECT_EQ(One<T>(TypedBinary::kRightShift, -7, -3), -7);
+  EXPECT_EQ(One<T>(TypedBinary::kRightShift, -7, 100), -1);
+  EXPECT_EQ(One<T>(TypedBinary::kRightShift, kLargest<T>, 127), 0);
+}
+
+TYPED_TEST(Integers, HaveSignsAndSquares) {
+  using T = TypeParam;
+  ThreadPool pool(1);
+  const T x[] = {kLowest<T>, -3, 0, 5};
+  const auto of = [&](TypedUnary kind) {
+    std::vector<T> y(4);
+    RunTypedUnary(kind, NumberOf<T>(), 4, x, y.data(), pool);
+    return y;
+  };
+  EXPECT_EQ(of(TypedUnary::kAbs), (std::vector<T>{kLowest<T>, 3, 0, 5}));
+  EXPECT_EQ(of(TypedUnary::kNeg), (std::vector<T>{kLowest<T>, 3, 0, -5}));
+  EXPECT_EQ(of(TypedUnary::kSign), (std::vector<T>{-1, -1, 0, 1}));
+  EXPECT_EQ(of(TypedUnary::kSquare), (std::vector<T>{0, 9, 0, 25}));
+}
+
+TEST(Clamp, KeepsWhatLiesInside) {
+  ThreadPool pool(2);
+  std::vector<float> x = {-INFINITY, -2, 0, 0.5f, 7, INFINITY, NAN};
+  RunClamp(Number::kFloat32, Activation::kRelu, 7, x.data(), pool);
+  EXPECT_EQ(std::vector<float>(x.begin(), x.begin() + 6),
+            (std::vector<float>{0, 0, 0, 0.5f, 7, INFINITY}));
+  EXPECT_TRUE(std::isnan(x[6]));
+  std::vector<uint8_t> y = {0, 3, 200};
+  RunClamp(Number::kUint8, Activation::kRelu6, 3, y.data(), pool);
+  EXPECT_EQ(y, (std::vector<uint8_t>{0, 3, 6}));
+}
+
+TEST(Bucketize, CountsTheBoundsThatAreNotAbove) {
+  ThreadPool pool(1);
+  const float bounds[] = {-1, 0.5f, 0.5f, 10};
+  const float x[] = {-2, -1, 0.25f, 0.5f, 10, NAN};
+  std::vector<int32_t> y(6);
+  RunBucketize(Number::kFloat32, bounds, 6, x, y.data(), pool);
+  EXPECT_EQ(y, (std::vector<int32_t>{0, 1, 1, 3, 4, 4}));
+  const int64_t whole[] = {-1, 0, 11};
+  RunBucketize(Number::kInt64, bounds, 3, whole, y.data(), pool);
+  EXPECT_EQ(y, (std::vector<int32_t>{1, 1, 4, 3, 4, 4}));
+  RunBucketize(Number::kInt64, {}, 3, whole, y.data(), pool);
+  EXPECT_EQ(y[2], 0);
+}
+
+TEST(Complex, AddMultiplyAndCompare) {
+  using C = std::complex<float>;
+  ThreadPool pool(1);
+  const C a(1, 2), b(3, -1);
+  C y;
+  const BroadcastLoops loops = PlanBroadcast({}, {}, {});
+  RunTypedBinary(TypedBinary::kMul, Number::kComplex64, loops, &a, &b, &y,
+                 Activation::kNone, pool);
+  EXPECT_EQ(y, C(5, 5));
+  uint8_t same = 2;
+  RunTypedBinary(TypedBinary::kEqual, Number::kComplex64, loops, &a, &b, &same,
+                 Activation::kNone, pool);
+  EXPECT_EQ(same, 0);
+}
+
 TEST(HasTypedBinary, SaysWhatThereIs) {
   EXPECT_TRUE(HasTypedBinary(TypedBinary::kAdd, Number::kInt64));
-  EXPECT_FALSE(HasTypedBinary(TypedBinary::kAdd, Number::kInt8));
+  EXPECT_TRUE(HasTypedBinary(TypedBinary::kAdd, Number::kInt8));
+  EXPECT_FALSE(HasTypedBinary(TypedBinary::kXor, Number::kFloat32));
+  EXPECT_FALSE(HasTypedBinary(TypedBinary::kAtan2, Number::kInt32));
+  EXPECT_FALSE(HasTypedBinary(TypedBinary::kLess, Number::kComplex64));
   EXPECT_TRUE(HasTypedBinary(TypedBinary::kLess, Number::kInt8));
   EXPECT_FALSE(HasTypedBinary(TypedBinary::kLess, Number::kBool));
   EXPECT_FALSE(HasTypedBinary(TypedBinary::kEqual, Number::kFloat16));
   EXPECT_FALSE(HasTypedBinary(TypedBinary::kAnd, Number::kInt32));
-}
-
-TEST(Select, BroadcastsAllThreeOperands) {
-  const std::vector<int32_t> c_shape = {2, 1, 3}, a_shape = {4, 1},
-                             b_shape = {}, shape = {2, 4, 3};
-  const uint8_t c[] = {1, 0, 2, 0, 0, 1};
-  const uint16_t a[] = {10, 11, 12, 13}, b[] = {99};
-  for (const int threads : {1, 3}) {
-    ThreadPool pool(threads);
-    std::vector<uint16_t> y(24);
-    RunSelect(PlanSelect(c_shape, a_shape, b_shape, shape), 2, c,
-              reinterpret_cast<const std::byte*>(a),
-              reinterpret_cast<const std::byte*>(b),
-              reinterpret_cast<std::byte*>(y.data()), pool);
-    for (size_t i = 0; i < 24; ++i) {
-      const bool take_a = c[i / 12 * 3 + i % 3] != 0;
-      EXPECT_EQ(y[i], take_a ? a[i / 3 % 4] : 99);
-    }
-  }
-}
-
-TEST(Select, OfScalarsAndOfNothing) {
-  ThreadPool pool(1);
-  const uint8_t yes = 1;
-  const std::byte a{1}, b{2};
-  std::byte y{0};
-  RunSelect(PlanSelect({}, {}, {}, {}), 1, &yes, &a, &b, &y, pool);
-  EXPECT_EQ(y, a);
-  const std::vector<int32_t> none = {2, 0};
-  RunSelect(PlanSelect({}, {}, {}, none), 1, &yes, &a, &b, nullptr, pool);
 }
 
 TEST(Range, CountsByStartAndDelta) {

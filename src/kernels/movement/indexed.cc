@@ -50,6 +50,30 @@ void RunOneHot(size_t outer, size_t depth, size_t inner, size_t element_bytes,
   });
 }
 
+void RunReverseSequence(const SequenceLoops& loops, const int64_t* lengths,
+                        const std::byte* x, std::byte* to, ThreadPool& pool) {
+  if (loops.inner_bytes == 0) return;
+  const size_t planes = loops.outer * loops.first;
+  pool.Run(planes, [&](size_t plane, size_t) {
+    for (size_t m = 0; m < loops.middle; ++m) {
+      for (size_t j = 0; j < loops.second; ++j) {
+        size_t a = plane % loops.first, b = j;
+        size_t& place = loops.sequence_first ? a : b;
+        const auto length =
+            static_cast<size_t>(lengths[loops.sequence_first ? b : a]);
+        if (place < length) place = length - 1 - place;
+        const size_t from_row =
+            ((plane / loops.first * loops.first + a) * loops.middle + m) *
+                loops.second +
+            b;
+        const size_t row = (plane * loops.middle + m) * loops.second + j;
+        std::memcpy(to + row * loops.inner_bytes,
+                    x + from_row * loops.inner_bytes, loops.inner_bytes);
+      }
+    }
+  });
+}
+
 void RunMirrorPad(std::span<const int32_t> shape,
                   std::span<const int32_t> before,
                   std::span<const int32_t> after, bool reflect,

@@ -1,4 +1,4 @@
-// Moves steered by values: GATHER_ND, ONE_HOT, MIRROR_PAD.
+// Moves steered by values: GATHER_ND, ONE_HOT, REVERSE_SEQUENCE, MIRROR_PAD.
 
 #ifndef LATHE_KERNELS_MOVEMENT_INDEXED_H_
 #define LATHE_KERNELS_MOVEMENT_INDEXED_H_
@@ -24,6 +24,16 @@ size_t RunGatherNd(std::span<const int32_t> dims, size_t row_bytes,
 void RunOneHot(size_t outer, size_t depth, size_t inner, size_t element_bytes,
                const int64_t* indices, const std::byte* on,
                const std::byte* off, std::byte* to, ThreadPool& pool);
+
+// x as [outer, first, middle, second, inner]; one of first and second is the
+// sequence, the other the batch. In batch b the first lengths[b] entries of the
+// sequence change places, first with last; 0 <= lengths[b] <= the sequence.
+struct SequenceLoops {
+  size_t outer = 1, first = 1, middle = 1, second = 1, inner_bytes = 4;
+  bool sequence_first = false;
+};
+void RunReverseSequence(const SequenceLoops& loops, const int64_t* lengths,
+                        const std::byte* x, std::byte* to, ThreadPool& pool);
 
 // to = x with `before[d]` and `after[d]` elements more in each dim, mirrored at
 // the edge; `reflect` does not repeat the edge itself. Every pad is below the

@@ -42,6 +42,21 @@ size_t OffsetOf(const std::vector<ReduceLoops::Dim>& dims, size_t index) {
   return offset;
 }
 
+// use(x[...]) for every reduced element, until it returns false.
+template <typename T, typename F>
+void ForReduced(const ReduceLoops& loops, const T* x, const F& use) {
+  const bool scalar = loops.reduced.empty();
+  const size_t count = scalar ? 1 : loops.reduced.back().size;
+  const size_t stride = scalar ? 1 : loops.reduced.back().stride;
+  if (count == 0) return;
+  for (size_t i = 0; i < loops.inputs_per_output; i += count) {
+    const T* run = x + OffsetOf(loops.reduced, i);
+    for (size_t k = 0; k < count; ++k) {
+      if (!use(run[k * stride])) return;
+    }
+  }
+}
+
 template <typename T>
 T Whole(Reduction kind, const ReduceLoops& loops, const T* x) {
   const size_t n = loops.inputs_per_output;
@@ -49,17 +64,18 @@ T Whole(Reduction kind, const ReduceLoops& loops, const T* x) {
   uint64_t sum = kind == Reduction::kProd ? 1 : 0;
   T most = std::numeric_limits<T>::min();
   T least = std::numeric_limits<T>::max();
-  for (size_t i = 0; i < n; ++i) {
-    const T v = x[OffsetOf(loops.reduced, i)];
+  ForReduced(loops, x, [&](T v) {
     const uint64_t wide = static_cast<uint64_t>(v);
     sum = kind == Reduction::kProd ? sum * wide : sum + wide;
     most = std::max(most, v);
     least = std::min(least, v);
-  }
+    return true;
+  });
   if (kind == Reduction::kMax) return most;
   if (kind == Reduction::kMin) return least;
   if (kind == Reduction::kMean) {
     if (n == 0) return 0;
+    if (std::is_unsigned_v<T>) return static_cast<T>(sum / n);
     return static_cast<T>(static_cast<int64_t>(sum) / static_cast<int64_t>(n));
   }
   return static_cast<T>(sum);
@@ -114,9 +130,8 @@ void RunCumsum(Number type, const AxisLoops& loops, bool exclusive,
                bool reverse, const void* x, void* y, ThreadPool& pool) {
   WithNumber(type, [&](auto zero) {
     using T = decltype(zero);
-    constexpr bool kWhole =
-        std::is_same_v<T, int32_t> || std::is_same_v<T, int64_t>;
-    if constexpr (kWhole || std::is_same_v<T, float>) {
+    constexpr bool kWhole = std::is_integral_v<T>;
+    if constexpr (std::is_arithmetic_v<T>) {
       ForLines(loops, pool, [&](size_t o, size_t i) {
         using Sum = std::conditional_t<kWhole, uint64_t, double>;
         Sum sum = 0;
@@ -137,18 +152,19 @@ void RunReduceWhole(Number type, Reduction kind, const ReduceLoops& loops,
                     const void* x, void* y, ThreadPool& pool) {
   WithNumber(type, [&](auto zero) {
     using T = decltype(zero);
-    if constexpr (std::is_same_v<T, int32_t> || std::is_same_v<T, int64_t>) {
+    if constexpr (std::is_integral_v<T>) {
       ForOutputs(loops, static_cast<const T*>(x), static_cast<T*>(y), pool,
                  [&](const T* from) { return Whole(kind, loops, from); });
     } else if constexpr (std::is_same_v<T, Truth>) {
       ForOutputs(loops, static_cast<const uint8_t*>(x),
                  static_cast<uint8_t*>(y), pool, [&](const uint8_t* from) {
                    const bool all = kind == Reduction::kMin;
-                   for (size_t i = 0; i < loops.inputs_per_output; ++i) {
-                     const bool v = from[OffsetOf(loops.reduced, i)] != 0;
-                     if (v != all) return static_cast<uint8_t>(v);
-                   }
-                   return static_cast<uint8_t>(all);
+                   bool result = all;
+                   ForReduced(loops, from, [&](uint8_t v) {
+                     result = v != 0;
+                     return result == all;
+                   });
+                   return static_cast<uint8_t>(result);
                  });
     }
   });

@@ -1,0 +1,47 @@
+// The numbers of kernels behind the format's types.
+
+#ifndef LATHE_PLAN_NUMBER_OF_H_
+#define LATHE_PLAN_NUMBER_OF_H_
+
+#include <optional>
+
+#include "src/graph/graph.h"
+#include "src/kernels/elementwise/number.h"
+#include "src/plan/lowering.h"
+#include "src/plan/op_table.h"
+
+namespace lathe::plan {
+
+// Null for strings, types of less than a byte and whatever else kernels do not
+// count with.
+std::optional<kernels::Number> NumberOf(graph::Type type);
+
+inline constexpr TypeMask kIntegers =
+    Types({graph::Type::kInt8, graph::Type::kUint8, graph::Type::kInt16,
+           graph::Type::kUint16, graph::Type::kInt32, graph::Type::kUint32,
+           graph::Type::kInt64, graph::Type::kUint64});
+inline constexpr TypeMask kFloat64 = Types({graph::Type::kFloat64});
+inline constexpr TypeMask kBool = Types({graph::Type::kBool});
+
+// Refuses a node unless `tensor` is there and of this type: the type that a
+// file stores for an output may be any.
+Status NeedType(const Lowering& lowering, int32_t tensor, graph::Type type);
+// Unless both are of one type.
+Status NeedSameType(const Lowering& lowering, int32_t a, int32_t b);
+// Unless it holds integers that IndexAt reads.
+Status NeedIndices(const Lowering& lowering, int32_t tensor);
+
+// A possibly negative axis as an index below `rank`, for axes that shape rules
+// do not check.
+Result<size_t> CheckedAxis(int64_t axis, size_t rank);
+
+// One of int8, uint8, int16, int32 or int64 indices, as int64.
+int64_t IndexAt(graph::Type type, const std::byte* values, size_t i);
+
+// For rows: the first input and the output are plain integers, not quantized.
+bool NotQuantized(const OpTypes& types);
+inline constexpr std::string_view kNotQuantized = "not quantized";
+
+}  // namespace lathe::plan
+
+#endif  // LATHE_PLAN_NUMBER_OF_H_
