@@ -366,7 +366,7 @@ Status Executor::Run(const RunOptions& options) {
       };
     }
     LATHE_TRY(stage.session.Run(*options.pool, options.stop, on_step,
-                                &shared_.resources));
+                                &shared_.held->resources));
     step += stage.session.plan().steps.size();
     if (!stage.between) continue;
     using Clock = std::chrono::steady_clock;
@@ -529,9 +529,9 @@ Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
 Status Executor::RunOnce(const graph::Op& op, const RunOptions& options) {
   const auto target =
       static_cast<size_t>(op.options.Int("init_subgraph_index"));
-  if (shared_.called_once.contains(target)) return {};
+  if (shared_.held->called_once.contains(target)) return {};
   LATHE_TRY(Call(target, {}, options));
-  shared_.called_once.insert(target);
+  shared_.held->called_once.insert(target);
   return {};
 }
 

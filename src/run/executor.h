@@ -27,13 +27,18 @@
 
 namespace lathe::run {
 
+// State that outlives runs and that sessions may have in common.
+struct Held {
+  plan::Resources resources;
+  std::set<size_t> called_once;  // Subgraphs that CALL_ONCE has run.
+};
+
 // What the executors of one session share.
 struct Shared {
   const graph::Graph* graph = nullptr;
   plan::PlanOptions options;
   plan::PackedCache* cache = nullptr;
-  plan::Resources resources;
-  std::set<size_t> called_once;  // Subgraphs that CALL_ONCE has run.
+  std::shared_ptr<Held> held;
 };
 
 struct RunOptions {
