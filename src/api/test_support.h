@@ -109,13 +109,15 @@ inline void FillAll(Session& session, uint32_t seed) {
   std::mt19937 rng(seed);
   for (const TensorInfo& input : session.inputs()) {
     if (input.type == ElementType::kFloat32) {
-      for (float& x : *session.Input<float>(input.name)) {
+      const auto values = session.Input<float>(input.name);
+      ASSERT_TRUE(values) << values.error().message;
+      for (float& x : *values) {
         x = static_cast<float>(rng()) / 2147483648.0f - 1;
       }
     } else if (input.type == ElementType::kInt32) {
-      for (int32_t& x : *session.Input<int32_t>(input.name)) {
-        x = static_cast<int32_t>(rng() % 2);
-      }
+      const auto values = session.Input<int32_t>(input.name);
+      ASSERT_TRUE(values) << values.error().message;
+      for (int32_t& x : *values) x = static_cast<int32_t>(rng() % 2);
     }
   }
 }

@@ -165,8 +165,8 @@ Status Executor::PlanAhead() {
   return {};
 }
 
-// Fills the operator's small integer inputs from memory and works out its
-// outputs.
+// Works out the operator's outputs. With `reason` from what its small integer
+// inputs hold in memory, which must be there; without, from what is known.
 Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
                                  Stage::Reason* reason) {
   const graph::Op& source = Source().ops[op];
@@ -177,13 +177,16 @@ Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
     if (tensor < 0) continue;
     inputs[i] = known[static_cast<size_t>(tensor)];
     pointers[i] = &inputs[i];
-    if (inputs[i].values || !graph::IsFollowed(inputs[i].type)) continue;
+    if (reason == nullptr || inputs[i].values ||
+        !graph::IsFollowed(inputs[i].type)) {
+      continue;
+    }
     const std::span<const std::byte> bytes = Bytes(tensor);
     if (bytes.size() != graph::ByteCount(inputs[i].type, inputs[i].shape)) {
       continue;
     }
     inputs[i].values = ValuesOf(inputs[i].type, bytes);
-    if (reason != nullptr && bytes.size() <= kMostComparedBytes) {
+    if (bytes.size() <= kMostComparedBytes) {
       reason->values.emplace_back(
           tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
       known[static_cast<size_t>(tensor)].values = inputs[i].values;
@@ -286,7 +289,8 @@ Result<bool> Executor::BuildStage(bool running) {
   if (stage->next_op == stage->first_op && !at_between && !stages_.empty()) {
     if (!running) return false;
     std::vector<KnownTensor> known = stage->known;
-    LATHE_TRY(InferWithValues(stage->first_op, known, nullptr));
+    Stage::Reason reason;
+    LATHE_TRY(InferWithValues(stage->first_op, known, &reason));
     return Unsupported("{}: cannot be planned for values of a running model",
                        PlaceOf(source, stage->first_op));
   }
@@ -325,18 +329,31 @@ Result<bool> Executor::BuildStage(bool running) {
   return more;
 }
 
+// Of the stage's own operators alone: its plan may hold what others computed as
+// a constant.
 void Executor::TakeOutputs(const Stage& stage) {
-  for (size_t i = 0; i < pointers_.size(); ++i) {
-    const std::span<std::byte> bytes =
-        stage.session.Bytes(static_cast<int32_t>(i));
-    if (bytes.data() == nullptr || pointers_[i] == bytes.data()) continue;
-    if (owned_.contains(static_cast<int32_t>(i))) continue;
-    pointers_[i] = bytes.data();
-    sizes_[i] = bytes.size();
+  const auto take = [&](int32_t t) {
+    if (t < 0 || owned_.contains(t)) return;
+    const std::span<std::byte> bytes = stage.session.Bytes(t);
+    if (bytes.data() == nullptr) return;
+    pointers_[static_cast<size_t>(t)] = bytes.data();
+    sizes_[static_cast<size_t>(t)] = bytes.size();
+  };
+  if (stage.first_op == 0) std::ranges::for_each(Source().inputs, take);
+  for (size_t op = stage.first_op; op < stage.next_op; ++op) {
+    std::ranges::for_each(Source().ops[op].outputs, take);
   }
 }
 
 void Executor::DropStages(size_t count) {
+  // What the plans computed goes with their arenas.
+  for (size_t op = stages_[count]->first_op; op < NextOp(); ++op) {
+    for (const int32_t t : Source().ops[op].outputs) {
+      if (owned_.contains(t)) continue;
+      pointers_[static_cast<size_t>(t)] = nullptr;
+      sizes_[static_cast<size_t>(t)] = 0;
+    }
+  }
   stages_.resize(count);
   known_ = stages_.back()->known;
 }
@@ -393,7 +410,7 @@ Status Executor::Run(const RunOptions& options) {
       planned.shape = found.shape;
       planned.values.reset();
     }
-    if (!same) DropStages(i + 1);
+    if (!same && i + 1 < stages_.size()) DropStages(i + 1);
   }
   return {};
 }
@@ -424,7 +441,10 @@ Result<Executor*> Executor::ChildFor(
   const std::vector<int32_t>& inputs = child->Source().inputs;
   for (size_t i = 0; i < shapes.size(); ++i) {
     if (child->Known(inputs[i]).shape == shapes[i]) continue;
-    LATHE_TRY(child->Reshape(shapes));
+    if (Status status = child->Reshape(shapes); !status) {
+      child.reset();  // Half planned.
+      return std::unexpected(std::move(status).error());
+    }
     break;
   }
   return child.get();
