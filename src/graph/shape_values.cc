@@ -275,8 +275,8 @@ Maybe ReduceValues(const RuleCall& call) {
 Values RangeValues(const RuleCall& call) {
   Values out(ElementCount(call.outputs[0].shape));
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = (*call.In(0).values)[0] +
-             static_cast<int64_t>(i) * (*call.In(2).values)[0];
+    out[i] = Wrap(static_cast<uint64_t>((*call.In(0).values)[0]) +
+                  i * static_cast<uint64_t>((*call.In(2).values)[0]));
   }
   return out;
 }

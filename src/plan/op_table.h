@@ -88,8 +88,11 @@ std::span<const OpRow> MatmulRows();
 std::span<const OpRow> ElementwiseRows();
 std::span<const OpRow> MovementRows();
 std::span<const OpRow> TypedRows();
+std::span<const OpRow> ScanRows();
 std::span<const OpRow> IndexingRows();
+std::span<const OpRow> ScatterRows();
 std::span<const OpRow> FillingRows();
+std::span<const OpRow> StringRows();
 
 }  // namespace lathe::plan
 

@@ -9,7 +9,7 @@
 #include "src/kernels/elementwise/typed.h"
 #include "src/kernels/movement/movement.h"
 #include "src/plan/lowering.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -176,7 +176,6 @@ Status PrepareBroadcastArgs(Lowering& lowering, const Node& node) {
   return {};
 }
 
-constexpr TypeMask kCounting = kFloat32 | kFloat64 | kIntegers;
 constexpr TypeMask kSizes = Types({Type::kInt32, Type::kInt64});
 
 constexpr OpRow kRows[] = {

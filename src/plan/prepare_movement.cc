@@ -11,7 +11,7 @@
 #include "src/kernels/movement/movement.h"
 #include "src/kernels/movement/narrow.h"
 #include "src/plan/lowering.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -24,10 +24,6 @@ struct Copy {
   CopyLoops loops;
   int32_t from = 0;
 };
-
-size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
-  return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
-}
 
 bool IsNarrow(const Lowering& lowering, int32_t tensor) {
   return graph::BitsPerElement(lowering.TypeOf(tensor)) < 8;

@@ -18,8 +18,11 @@ std::span<const OpRow> OpTable() {
              ElementwiseRows(),
              MovementRows(),
              TypedRows(),
+             ScanRows(),
              IndexingRows(),
+             ScatterRows(),
              FillingRows(),
+             StringRows(),
          }) {
       rows.insert(rows.end(), group.begin(), group.end());
     }

@@ -1,4 +1,4 @@
-// Element-wise operators, reductions and scans of any number type.
+// Element-wise operators of any number type.
 
 #include <algorithm>
 #include <array>
@@ -12,11 +12,9 @@
 #include "src/kernels/elementwise/select.h"
 #include "src/kernels/elementwise/typed.h"
 #include "src/kernels/movement/narrow.h"
-#include "src/kernels/reduce/reduce.h"
-#include "src/kernels/reduce/scan.h"
 #include "src/kernels/strings/strings.h"
 #include "src/plan/lowering.h"
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -125,8 +123,7 @@ Status PrepareTypedBinary(Lowering& lowering, const Node& node) {
         *kind, *number, loops, context.tensors[a], context.tensors[b],
         context.tensors[y], activation, *context.pool);
     if (!bad) return {};
-    return Invalid("element {} of the second input is {}",
-                   IndexText(shape, *bad),
+    return Invalid("at {} the second input is {}", IndexText(shape, *bad),
                    *kind == TypedBinary::kPow
                        ? "a negative power; integers allow 0 and above"
                        : "a divisor of 0; integers allow any other");
@@ -275,104 +272,6 @@ Status PrepareCast(Lowering& lowering, const Node& node) {
   return {};
 }
 
-// Integers and bool; ANY and ALL are the largest and smallest truth.
-Status PrepareReduceWhole(Lowering& lowering, const Node& node) {
-  const int32_t x = node.inputs[0], y = node.outputs[0];
-  LATHE_TRY(NeedSameType(lowering, x, y));
-  kernels::Reduction kind = kernels::Reduction::kSum;
-  switch (node.op->code) {
-    case OpCode::kMean:
-      kind = kernels::Reduction::kMean;
-      break;
-    case OpCode::kReduceProd:
-      kind = kernels::Reduction::kProd;
-      break;
-    case OpCode::kReduceMax:
-    case OpCode::kReduceAny:
-      kind = kernels::Reduction::kMax;
-      break;
-    case OpCode::kReduceMin:
-    case OpCode::kReduceAll:
-      kind = kernels::Reduction::kMin;
-      break;
-    default:
-      break;
-  }
-  LATHE_ASSIGN(const std::vector<int64_t> axes, lowering.Ints(node.inputs[1]));
-  const graph::Shape& shape = lowering.ShapeOf(x);
-  std::vector<int32_t> positive;
-  for (const int64_t axis : axes) {
-    positive.push_back(static_cast<int32_t>(AxisOf(axis, shape.size())));
-  }
-  const kernels::ReduceLoops loops = kernels::PlanReduce(shape, positive);
-  const Number number = *NumberOf(lowering.TypeOf(x));
-  Step step;
-  step.name = Name(node.op->code);
-  step.inputs = {x};
-  step.outputs = {y};
-  step.run = [=](const StepContext& context) -> Status {
-    kernels::RunReduceWhole(number, kind, loops, context.tensors[x],
-                            context.tensors[y], *context.pool);
-    return {};
-  };
-  lowering.Add(std::move(step));
-  return {};
-}
-
-Status PrepareArg(Lowering& lowering, const Node& node) {
-  const int32_t x = node.inputs[0], y = node.outputs[0];
-  const bool wide = lowering.TypeOf(y) == Type::kInt64;
-  if (!wide) LATHE_TRY(NeedType(lowering, y, Type::kInt32));
-  LATHE_ASSIGN(const std::vector<int64_t> axis, lowering.Ints(node.inputs[1]));
-  const graph::Shape& shape = lowering.ShapeOf(x);
-  const kernels::AxisLoops loops =
-      kernels::PlanAxis(shape, AxisOf(axis[0], shape.size()));
-  if (loops.n == 0 && lowering.Elements(y) > 0) {
-    return Invalid("axis {} of {} holds nothing to choose from", axis[0],
-                   graph::ToString(shape));
-  }
-  const Number number = *NumberOf(lowering.TypeOf(x));
-  const bool largest = node.op->code == OpCode::kArgMax;
-  Step step;
-  step.name = Name(node.op->code);
-  step.inputs = {x};
-  step.outputs = {y};
-  step.run = [=](const StepContext& context) -> Status {
-    kernels::RunArg(largest, number, loops, context.tensors[x], wide,
-                    context.tensors[y], *context.pool);
-    return {};
-  };
-  lowering.Add(std::move(step));
-  return {};
-}
-
-Status PrepareCumsum(Lowering& lowering, const Node& node) {
-  const int32_t x = node.inputs[0], y = node.outputs[0];
-  LATHE_TRY(NeedSameType(lowering, x, y));
-  LATHE_ASSIGN(const std::vector<int64_t> axis, lowering.Ints(node.inputs[1]));
-  const graph::Shape& shape = lowering.ShapeOf(x);
-  if (axis.size() != 1) {
-    return Invalid("its axis has {} values, expected 1", axis.size());
-  }
-  const kernels::AxisLoops loops =
-      kernels::PlanAxis(shape, AxisOf(axis[0], shape.size()));
-  const Number number = *NumberOf(lowering.TypeOf(x));
-  const bool exclusive = node.op->options.Bool("exclusive");
-  const bool reverse = node.op->options.Bool("reverse");
-  Step step;
-  step.name = "CUMSUM";
-  step.inputs = {x};
-  step.outputs = {y};
-  step.may_overwrite = x;
-  step.run = [=](const StepContext& context) -> Status {
-    kernels::RunCumsum(number, loops, exclusive, reverse, context.tensors[x],
-                       context.tensors[y], *context.pool);
-    return {};
-  };
-  lowering.Add(std::move(step));
-  return {};
-}
-
 // The same bytes under another type.
 Status PrepareBitcast(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], y = node.outputs[0];
@@ -430,13 +329,10 @@ Status PrepareBucketize(Lowering& lowering, const Node& node) {
 
 constexpr TypeMask kComplex64 = Types({Type::kComplex64});
 constexpr TypeMask kString = Types({Type::kString});
-constexpr TypeMask kNumbers = kFloat32 | kFloat64 | kIntegers;
 constexpr TypeMask kPlain = kIntegers | kFloat64;
 
 #define LATHE_PLAIN(code, types) \
   {OpCode::code, PrepareTypedBinary, types, 0, NotQuantized, kNotQuantized}
-#define LATHE_REDUCE(code, types) \
-  {OpCode::code, PrepareReduceWhole, types, -1, NotQuantized, kNotQuantized}
 #define LATHE_UNARY(code) \
   {OpCode::code, PrepareTypedUnary, kPlain, -1, NotQuantized, kNotQuantized}
 
@@ -448,20 +344,20 @@ constexpr OpRow kRows[] = {
     LATHE_PLAIN(kMaximum, kPlain),
     LATHE_PLAIN(kMinimum, kPlain),
     LATHE_PLAIN(kSquaredDifference, kPlain),
-    LATHE_PLAIN(kPow, kNumbers),
-    LATHE_PLAIN(kFloorDiv, kNumbers),
-    LATHE_PLAIN(kFloorMod, kNumbers),
+    LATHE_PLAIN(kPow, kCounting),
+    LATHE_PLAIN(kFloorDiv, kCounting),
+    LATHE_PLAIN(kFloorMod, kCounting),
     LATHE_PLAIN(kAtan2, kFloat32 | kFloat64),
     {OpCode::kBitwiseXor, PrepareTypedBinary, kIntegers, 0},
     {OpCode::kRightShift, PrepareTypedBinary, kIntegers, 0},
-    LATHE_PLAIN(kEqual, kNumbers | kBool | kComplex64),
-    LATHE_PLAIN(kNotEqual, kNumbers | kBool | kComplex64),
+    LATHE_PLAIN(kEqual, kCounting | kBool | kComplex64),
+    LATHE_PLAIN(kNotEqual, kCounting | kBool | kComplex64),
     {OpCode::kEqual, PrepareStringEqual, kString, 0},
     {OpCode::kNotEqual, PrepareStringEqual, kString, 0},
-    LATHE_PLAIN(kLess, kNumbers),
-    LATHE_PLAIN(kLessEqual, kNumbers),
-    LATHE_PLAIN(kGreater, kNumbers),
-    LATHE_PLAIN(kGreaterEqual, kNumbers),
+    LATHE_PLAIN(kLess, kCounting),
+    LATHE_PLAIN(kLessEqual, kCounting),
+    LATHE_PLAIN(kGreater, kCounting),
+    LATHE_PLAIN(kGreaterEqual, kCounting),
     {OpCode::kLogicalAnd, PrepareTypedBinary, kBool, 0},
     {OpCode::kLogicalOr, PrepareTypedBinary, kBool, 0},
     {OpCode::kLogicalNot, PrepareNot, kBool},
@@ -472,22 +368,11 @@ constexpr OpRow kRows[] = {
     {OpCode::kSelect, PrepareSelect, kMovable},
     {OpCode::kSelectV2, PrepareSelect, kMovable},
     {OpCode::kCast, PrepareCast, kMovable},
-    LATHE_REDUCE(kSum, kIntegers),
-    LATHE_REDUCE(kMean, kIntegers),
-    LATHE_REDUCE(kReduceProd, kIntegers),
-    LATHE_REDUCE(kReduceMax, kIntegers),
-    LATHE_REDUCE(kReduceMin, kIntegers),
-    {OpCode::kReduceAny, PrepareReduceWhole, kBool},
-    {OpCode::kReduceAll, PrepareReduceWhole, kBool},
-    {OpCode::kArgMax, PrepareArg, kNumbers | kBool, 0},
-    {OpCode::kArgMin, PrepareArg, kNumbers | kBool, 0},
-    {OpCode::kCumsum, PrepareCumsum, kNumbers},
     {OpCode::kBitcast, PrepareBitcast, kMovable},
-    {OpCode::kBucketize, PrepareBucketize, kNumbers, 0},
+    {OpCode::kBucketize, PrepareBucketize, kCounting, 0},
 };
 
 #undef LATHE_PLAIN
-#undef LATHE_REDUCE
 #undef LATHE_UNARY
 
 }  // namespace

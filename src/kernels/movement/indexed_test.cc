@@ -92,5 +92,36 @@ TEST(MirrorPad, PadsEveryDimForAnyThreads) {
   }
 }
 
+TEST(ReverseSequence, TurnsTheHeadOfEachBatch) {
+  // [outer 2, first 3, middle 2, second 4, inner 1]
+  std::vector<int16_t> x(48), y(48);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<int16_t>(i);
+  for (const bool sequence_first : {false, true}) {
+    const std::vector<int64_t> lengths = sequence_first
+                                             ? std::vector<int64_t>{0, 1, 2, 3}
+                                             : std::vector<int64_t>{0, 3, 4};
+    for (const int threads : {1, 3}) {
+      ThreadPool pool(threads);
+      RunReverseSequence({2, 3, 2, 4, 2, sequence_first}, lengths.data(),
+                         reinterpret_cast<const std::byte*>(x.data()),
+                         reinterpret_cast<std::byte*>(y.data()), pool);
+      for (int o = 0; o < 2; ++o) {
+        for (int a = 0; a < 3; ++a) {
+          for (int m = 0; m < 2; ++m) {
+            for (int b = 0; b < 4; ++b) {
+              const int64_t length = lengths[sequence_first ? b : a];
+              int from_a = a, from_b = b;
+              int& place = sequence_first ? from_a : from_b;
+              if (place < length) place = static_cast<int>(length) - 1 - place;
+              ASSERT_EQ(y[((o * 3 + a) * 2 + m) * 4 + b],
+                        ((o * 3 + from_a) * 2 + m) * 4 + from_b);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lathe::kernels

@@ -1,6 +1,7 @@
-#include "src/plan/number_of.h"
+#include "src/plan/operands.h"
 
 #include <cstring>
+#include <string>
 
 namespace lathe::plan {
 
@@ -95,6 +96,38 @@ int64_t IndexAt(Type type, const std::byte* values, size_t i) {
     default:
       return read(int32_t{});
   }
+}
+
+void LoadIndices(Type type, const std::byte* from, std::span<int64_t> to) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] = IndexAt(type, from, i);
+}
+
+std::unexpected<Error> BadRow(size_t row, std::span<const int64_t> indices,
+                              std::span<const int32_t> dims) {
+  std::string found;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    found += fmt::format("{}{}", d ? "," : "", indices[row * dims.size() + d]);
+  }
+  return Invalid("row {} of the indices is [{}]; it must lie in {}", row, found,
+                 graph::ToString(dims));
+}
+
+size_t ElementBytes(const Lowering& lowering, int32_t tensor) {
+  return graph::BitsPerElement(lowering.TypeOf(tensor)) / 8;
+}
+
+size_t Product(std::span<const int32_t> dims) {
+  size_t product = 1;
+  for (const int32_t dim : dims) product *= static_cast<size_t>(dim);
+  return product;
+}
+
+Step StepOf(const Node& node) {
+  Step step;
+  step.name = Name(node.op->code);
+  step.inputs = node.inputs;
+  step.outputs = node.outputs;
+  return step;
 }
 
 bool NotQuantized(const OpTypes& types) {

@@ -1,9 +1,12 @@
-// The numbers of kernels behind the format's types.
+// What preparers ask of their operands: types, numbers, indices.
 
-#ifndef LATHE_PLAN_NUMBER_OF_H_
-#define LATHE_PLAN_NUMBER_OF_H_
+#ifndef LATHE_PLAN_OPERANDS_H_
+#define LATHE_PLAN_OPERANDS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 
 #include "src/graph/graph.h"
 #include "src/kernels/elementwise/number.h"
@@ -22,6 +25,7 @@ inline constexpr TypeMask kIntegers =
            graph::Type::kInt64, graph::Type::kUint64});
 inline constexpr TypeMask kFloat64 = Types({graph::Type::kFloat64});
 inline constexpr TypeMask kBool = Types({graph::Type::kBool});
+inline constexpr TypeMask kCounting = kFloat32 | kFloat64 | kIntegers;
 
 // Refuses a node unless `tensor` is there and of this type: the type that a
 // file stores for an output may be any.
@@ -38,10 +42,25 @@ Result<size_t> CheckedAxis(int64_t axis, size_t rank);
 // One of int8, uint8, int16, int32 or int64 indices, as int64.
 int64_t IndexAt(graph::Type type, const std::byte* values, size_t i);
 
+// `to.size()` of them.
+void LoadIndices(graph::Type type, const std::byte* from,
+                 std::span<int64_t> to);
+// Says which row of indices leaves `dims`: they have a number for each dim.
+std::unexpected<Error> BadRow(size_t row, std::span<const int64_t> indices,
+                              std::span<const int32_t> dims);
+
+// Of types of a whole byte.
+size_t ElementBytes(const Lowering& lowering, int32_t tensor);
+// Of dims that belong to one tensor.
+size_t Product(std::span<const int32_t> dims);
+
+// A step of the node's name and operands.
+Step StepOf(const Node& node);
+
 // For rows: the first input and the output are plain integers, not quantized.
 bool NotQuantized(const OpTypes& types);
 inline constexpr std::string_view kNotQuantized = "not quantized";
 
 }  // namespace lathe::plan
 
-#endif  // LATHE_PLAN_NUMBER_OF_H_
+#endif  // LATHE_PLAN_OPERANDS_H_
