@@ -6,38 +6,14 @@
 #include <utility>
 
 #include "src/graph/shape_rule.h"
+#include "src/graph/shapes_runtime.h"
+#include "src/plan/string_op.h"
 
 namespace lathe::run {
 namespace {
 
 using graph::KnownTensor;
 using graph::OpCode;
-
-// Integer inputs up to this size are compared from run to run.
-constexpr size_t kMostComparedBytes = graph::kMostFollowedValues * 8;
-
-std::vector<int64_t> ValuesOf(graph::Type type,
-                              std::span<const std::byte> bytes) {
-  std::vector<int64_t> values;
-  const auto widen = [&](auto zero) {
-    using T = decltype(zero);
-    values.resize(bytes.size() / sizeof(T));
-    for (size_t i = 0; i < values.size(); ++i) {
-      T value;
-      std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-      values[i] = static_cast<int64_t>(value);
-    }
-  };
-  if (type == graph::Type::kInt64) {
-    widen(int64_t{});
-  } else if (type == graph::Type::kInt32) {
-    widen(int32_t{});
-  } else {
-    widen(uint8_t{});
-    for (int64_t& value : values) value = value != 0;
-  }
-  return values;
-}
 
 std::string PlaceOf(const graph::Subgraph& subgraph, size_t op) {
   const graph::Op& at = subgraph.ops[op];
@@ -165,47 +141,86 @@ Status Executor::PlanAhead() {
   return {};
 }
 
-// Works out the operator's outputs. With `reason` from what its small integer
-// inputs hold in memory, which must be there; without, from what is known.
-Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
-                                 Stage::Reason* reason) {
-  const graph::Op& source = Source().ops[op];
-  std::vector<KnownTensor> inputs(source.inputs.size());
-  std::vector<const KnownTensor*> pointers(source.inputs.size(), nullptr);
-  for (size_t i = 0; i < source.inputs.size(); ++i) {
-    const int32_t tensor = source.inputs[i];
-    if (tensor < 0) continue;
-    inputs[i] = known[static_cast<size_t>(tensor)];
-    pointers[i] = &inputs[i];
-    if (reason == nullptr || inputs[i].values ||
-        !graph::IsFollowed(inputs[i].type)) {
-      continue;
-    }
-    const std::span<const std::byte> bytes = Bytes(tensor);
-    if (bytes.size() != graph::ByteCount(inputs[i].type, inputs[i].shape)) {
-      continue;
-    }
-    inputs[i].values = ValuesOf(inputs[i].type, bytes);
-    if (bytes.size() <= kMostComparedBytes) {
-      reason->values.emplace_back(
-          tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
-      known[static_cast<size_t>(tensor)].values = inputs[i].values;
-    }
+Executor::Operands Executor::OperandsOf(
+    size_t op, const std::vector<KnownTensor>& known) const {
+  Operands all;
+  for (const int32_t t : Source().ops[op].inputs) {
+    all.facts.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
+    all.bytes.push_back(t < 0 ? std::span<std::byte>() : Bytes(t));
   }
-  auto outputs = graph::InferOp(*shared_.graph, source, pointers);
+  for (const int32_t t : Source().ops[op].outputs) {
+    all.output_types.push_back(Source().tensors[static_cast<size_t>(t)].type);
+  }
+  return all;
+}
+
+Status Executor::Take(size_t op, Result<std::vector<KnownTensor>> outputs,
+                      std::vector<KnownTensor>& known) const {
   if (!outputs) {
     return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
                 outputs.error().message);
   }
-  for (size_t i = 0; i < source.outputs.size(); ++i) {
-    const auto at = static_cast<size_t>(source.outputs[i]);
+  const std::vector<int32_t>& tensors = Source().ops[op].outputs;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto at = static_cast<size_t>(tensors[i]);
     known[at] = std::move((*outputs)[i]);
+    // What is stored decides: CAST and QUANTIZE often say it nowhere else.
     known[at].type = Source().tensors[at].type;
     graph::FitValues(known[at]);
-    if (reason != nullptr) reason->outputs.push_back(known[at].shape);
   }
-  if (reason != nullptr) reason->op = op;
   return {};
+}
+
+// Works out an operator's outputs from the values in memory: as few small
+// integers as it takes, which become known, the last inputs first (those say
+// the shape, the first are data); else all bytes, which do not.
+Status Executor::InferAtRun(size_t op, bool waits,
+                            std::vector<KnownTensor>& known,
+                            Stage::Reason& reason) {
+  const graph::Op& source = Source().ops[op];
+  Operands operands = OperandsOf(op, known);
+  reason.op = op;
+  std::vector<KnownTensor> inputs(source.inputs.size());
+  auto outputs = graph::InferOp(*shared_.graph, source, operands.facts);
+  for (size_t i = inputs.size(); i-- > 0;) {
+    // A kernel that waits may want any of them.
+    if (!waits &&
+        (outputs || outputs.error().code != ErrorCode::kUnsupported)) {
+      break;
+    }
+    const KnownTensor* facts = operands.facts[i];
+    if (facts == nullptr || facts->values || !graph::IsFollowed(facts->type)) {
+      continue;
+    }
+    const uint64_t count = graph::ElementCount(facts->shape);
+    if (count > graph::kMostFollowedValues) continue;
+    auto values = graph::IntegersIn(facts->type, count, operands.bytes[i]);
+    if (!values) continue;
+    inputs[i] = *facts;
+    inputs[i].values = *std::move(values);
+    operands.facts[i] = &inputs[i];
+    reason.values.emplace_back(source.inputs[i],
+                               std::vector<std::byte>(operands.bytes[i].begin(),
+                                                      operands.bytes[i].end()));
+    outputs = graph::InferOp(*shared_.graph, source, operands.facts);
+  }
+  if (!outputs && outputs.error().code == ErrorCode::kUnsupported) {
+    outputs = graph::InferOpWithValues(*shared_.graph, source, operands.facts,
+                                       operands.bytes, operands.output_types);
+    if (outputs) {
+      for (KnownTensor& output : *outputs) {
+        reason.outputs.push_back(output.shape);
+        output.values.reset();
+      }
+    }
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].values) {
+      known[static_cast<size_t>(source.inputs[i])].values =
+          std::move(inputs[i].values);
+    }
+  }
+  return Take(op, std::move(outputs), known);
 }
 
 // Works out shapes from operator `first` on. Returns the first operator whose
@@ -237,23 +252,15 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
     // for values.
     const bool waits = values_there && i == first && !stages_.empty();
     auto outputs = graph::InferOp(*shared_.graph, op, inputs);
-    if (!outputs || waits) {
-      if (!outputs && outputs.error().code != ErrorCode::kUnsupported) {
-        return Fail(outputs.error().code, "{}: {}", PlaceOf(source, i),
-                    outputs.error().message);
-      }
-      if (!values_there) return i;
+    const bool open =
+        !outputs && outputs.error().code == ErrorCode::kUnsupported;
+    if (open && !values_there) return i;
+    if (open || (outputs && waits)) {
       Stage::Reason reason;
-      LATHE_TRY(InferWithValues(i, known, &reason));
-      if (!reason.values.empty()) reasons.push_back(std::move(reason));
-      continue;
-    }
-    for (size_t j = 0; j < op.outputs.size(); ++j) {
-      const auto at = static_cast<size_t>(op.outputs[j]);
-      known[at] = std::move((*outputs)[j]);
-      // What is stored decides: CAST and QUANTIZE often say it nowhere else.
-      known[at].type = source.tensors[at].type;
-      graph::FitValues(known[at]);
+      LATHE_TRY(InferAtRun(i, waits, known, reason));
+      reasons.push_back(std::move(reason));
+    } else {
+      LATHE_TRY(Take(i, std::move(outputs), known));
     }
   }
   return source.ops.size();
@@ -288,9 +295,6 @@ Result<bool> Executor::BuildStage(bool running) {
       plan::RunsBetweenPlans(source, source.ops[stage->next_op]);
   if (stage->next_op == stage->first_op && !at_between && !stages_.empty()) {
     if (!running) return false;
-    std::vector<KnownTensor> known = stage->known;
-    Stage::Reason reason;
-    LATHE_TRY(InferWithValues(stage->first_op, known, &reason));
     return Unsupported("{}: cannot be planned for values of a running model",
                        PlaceOf(source, stage->first_op));
   }
@@ -300,7 +304,9 @@ Result<bool> Executor::BuildStage(bool running) {
   if (at_between) {
     stage->between = true;
     const size_t op = stage->next_op++;
-    if (InferWithValues(op, stage->known, nullptr)) {
+    const Operands operands = OperandsOf(op, stage->known);
+    if (Take(op, graph::InferOp(*shared_.graph, source.ops[op], operands.facts),
+             stage->known)) {
       for (const int32_t t : source.ops[op].outputs) {
         const auto at = static_cast<size_t>(t);
         if (stage->known[at].type == graph::Type::kString) {
@@ -358,11 +364,18 @@ void Executor::DropStages(size_t count) {
   known_ = stages_.back()->known;
 }
 
-bool Executor::StillHolds(const Stage& stage) {
+bool Executor::StillHolds(const Stage& stage) const {
   return std::ranges::all_of(stage.reasons, [&](const Stage::Reason& reason) {
-    return std::ranges::all_of(reason.values, [&](const auto& value) {
-      return std::ranges::equal(Bytes(value.first), value.second);
+    const bool same = std::ranges::all_of(reason.values, [&](const auto& was) {
+      return std::ranges::equal(Bytes(was.first), was.second);
     });
+    if (!same || reason.outputs.empty()) return same;
+    const Operands operands = OperandsOf(reason.op, stage.known);
+    const auto outputs = graph::InferOpWithValues(
+        *shared_.graph, Source().ops[reason.op], operands.facts, operands.bytes,
+        operands.output_types);
+    return outputs && std::ranges::equal(*outputs, reason.outputs, {},
+                                         &KnownTensor::shape);
   });
 }
 
@@ -555,6 +568,24 @@ Status Executor::RunOnce(const graph::Op& op, const RunOptions& options) {
   return {};
 }
 
+Status Executor::RunStrings(size_t op) {
+  const graph::Op& source = Source().ops[op];
+  const Operands operands = OperandsOf(op, known_);
+  LATHE_ASSIGN(std::vector<KnownTensor> outputs,
+               graph::InferOpWithValues(*shared_.graph, source, operands.facts,
+                                        operands.bytes, operands.output_types));
+  std::vector<std::vector<std::byte>> made(outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    outputs[i].type = operands.output_types[i];
+  }
+  LATHE_TRY(
+      plan::RunStringOp(source, operands.facts, operands.bytes, outputs, made));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Own(source.outputs[i], made[i], outputs[i]);
+  }
+  return {};
+}
+
 Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
   const graph::Op& op = Source().ops[stage.next_op - 1];
   const graph::Options& fields = op.options;
@@ -586,7 +617,7 @@ Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
     case OpCode::kCallOnce:
       return RunOnce(op, options);
     default:
-      return Unsupported("no kernel for strings");
+      return RunStrings(stage.next_op - 1);
   }
 }
 

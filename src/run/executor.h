@@ -84,8 +84,9 @@ class Executor {
     size_t first_op = 0, next_op = 0;
     bool between = false;  // Operator `next_op` - 1 runs between plans.
     std::vector<graph::KnownTensor> known;  // After the stage.
-    // What the shapes were worked out from: the stage holds while an operator's
-    // inputs still give the same.
+    // What shapes and kernels were worked out from: the stage holds as long as
+    // `values` are in memory and, where more than these counted, the operator's
+    // outputs have the shapes `outputs`.
     struct Reason {
       size_t op = 0;
       std::vector<std::pair<int32_t, std::vector<std::byte>>> values;
@@ -116,9 +117,20 @@ class Executor {
   Result<size_t> InferFrom(size_t first, bool running,
                            std::vector<graph::KnownTensor>& known,
                            std::vector<Stage::Reason>& reasons);
-  Status InferWithValues(size_t op, std::vector<graph::KnownTensor>& known,
-                         Stage::Reason* reason);
-  bool StillHolds(const Stage& stage);
+  // An operator's inputs, in its order.
+  struct Operands {
+    std::vector<const graph::KnownTensor*> facts;   // Null: left out.
+    std::vector<std::span<const std::byte>> bytes;  // What is there so far.
+    std::vector<graph::Type> output_types;
+  };
+  Operands OperandsOf(size_t op,
+                      const std::vector<graph::KnownTensor>& known) const;
+  Status Take(size_t op, Result<std::vector<graph::KnownTensor>> outputs,
+              std::vector<graph::KnownTensor>& known) const;
+  Status InferAtRun(size_t op, bool waits,
+                    std::vector<graph::KnownTensor>& known,
+                    Stage::Reason& reason);
+  bool StillHolds(const Stage& stage) const;
   void DropStages(size_t count);
   void TakeOutputs(const Stage& stage);
 
@@ -127,6 +139,7 @@ class Executor {
                    size_t chosen, const RunOptions& options);
   Status RunWhile(const graph::Op& op, const RunOptions& options);
   Status RunOnce(const graph::Op& op, const RunOptions& options);
+  Status RunStrings(size_t op);
   Result<Executor*> Call(size_t subgraph, std::span<const int32_t> arguments,
                          const RunOptions& options);
   Result<Executor*> ChildFor(size_t subgraph,
