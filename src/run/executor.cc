@@ -171,23 +171,23 @@ Status Executor::Take(size_t op, Result<std::vector<KnownTensor>> outputs,
   return {};
 }
 
-// Works out an operator's outputs from the values in memory: as few small
-// integers as it takes, which become known, the last inputs first (those say
-// the shape, the first are data); else all bytes, which do not.
-Status Executor::InferAtRun(size_t op, bool waits,
-                            std::vector<KnownTensor>& known,
+// Works out an operator's outputs from what is in memory: from as few small
+// integers as it takes, the last inputs first (those say the shape, the first
+// are data), else from all bytes. What these values are counts for `use` beyond
+// kShapes alone.
+Status Executor::InferAtRun(size_t op, Use use, std::vector<KnownTensor>& known,
                             Stage::Reason& reason) {
   const graph::Op& source = Source().ops[op];
   Operands operands = OperandsOf(op, known);
   reason.op = op;
+  reason.exact = use != Use::kShapes;
   std::vector<KnownTensor> inputs(source.inputs.size());
   auto outputs = graph::InferOp(*shared_.graph, source, operands.facts);
+  const auto open = [&] {
+    return !outputs && outputs.error().code == ErrorCode::kUnsupported;
+  };
   for (size_t i = inputs.size(); i-- > 0;) {
-    // A kernel that waits may want any of them.
-    if (!waits &&
-        (outputs || outputs.error().code != ErrorCode::kUnsupported)) {
-      break;
-    }
+    if (use != Use::kAllValues && !open()) break;
     const KnownTensor* facts = operands.facts[i];
     if (facts == nullptr || facts->values || !graph::IsFollowed(facts->type)) {
       continue;
@@ -204,17 +204,18 @@ Status Executor::InferAtRun(size_t op, bool waits,
                                                       operands.bytes[i].end()));
     outputs = graph::InferOp(*shared_.graph, source, operands.facts);
   }
-  if (!outputs && outputs.error().code == ErrorCode::kUnsupported) {
+  reason.complete = !open();
+  if (!reason.complete) {
     outputs = graph::InferOpWithValues(*shared_.graph, source, operands.facts,
                                        operands.bytes, operands.output_types);
-    if (outputs) {
-      for (KnownTensor& output : *outputs) {
-        reason.outputs.push_back(output.shape);
-        output.values.reset();
-      }
+  }
+  if (outputs && (!reason.exact || !reason.complete)) {
+    for (KnownTensor& output : *outputs) {
+      reason.outputs.push_back(output.shape);
+      output.values.reset();
     }
   }
-  for (size_t i = 0; i < inputs.size(); ++i) {
+  for (size_t i = 0; reason.exact && i < inputs.size(); ++i) {
     if (inputs[i].values) {
       known[static_cast<size_t>(source.inputs[i])].values =
           std::move(inputs[i].values);
@@ -223,9 +224,10 @@ Status Executor::InferAtRun(size_t op, bool waits,
   return Take(op, std::move(outputs), known);
 }
 
-// Works out shapes from operator `first` on. Returns the first operator whose
-// outputs cannot be known now, or which runs between plans.
-Result<size_t> Executor::InferFrom(size_t first, bool running,
+// Works out shapes from operator `first` on, this one with `use`. Returns the
+// first operator whose outputs cannot be known now, or which runs between
+// plans.
+Result<size_t> Executor::InferFrom(size_t first, bool running, Use use,
                                    std::vector<KnownTensor>& known,
                                    std::vector<Stage::Reason>& reasons) {
   const graph::Subgraph& source = Source();
@@ -248,16 +250,14 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
     for (const int32_t t : op.inputs) {
       inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
     }
-    // The first operator of a later plan may be there because its kernel waits
-    // for values.
-    const bool waits = values_there && i == first && !stages_.empty();
     auto outputs = graph::InferOp(*shared_.graph, op, inputs);
     const bool open =
         !outputs && outputs.error().code == ErrorCode::kUnsupported;
     if (open && !values_there) return i;
-    if (open || (outputs && waits)) {
+    const Use here = i == first ? use : Use::kShapes;
+    if (open || (outputs && values_there && here != Use::kShapes)) {
       Stage::Reason reason;
-      LATHE_TRY(InferAtRun(i, waits, known, reason));
+      LATHE_TRY(InferAtRun(i, here, known, reason));
       reasons.push_back(std::move(reason));
     } else {
       LATHE_TRY(Take(i, std::move(outputs), known));
@@ -267,7 +267,7 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
 }
 
 // False when nothing more can be planned before the model runs.
-Result<bool> Executor::BuildStage(bool running) {
+Result<bool> Executor::BuildStage(bool running, Use use) {
   const graph::Subgraph& source = Source();
   auto stage = std::make_unique<Stage>();
   stage->first_op = NextOp();
@@ -279,7 +279,7 @@ Result<bool> Executor::BuildStage(bool running) {
       if (pointers_[static_cast<size_t>(t)] == nullptr) return false;
     }
   }
-  LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running,
+  LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running, use,
                                            stage->known, stage->reasons));
   plan::PlanOptions options = shared_.options;
   options.memory_limit_bytes -=
@@ -295,6 +295,9 @@ Result<bool> Executor::BuildStage(bool running) {
       plan::RunsBetweenPlans(source, source.ops[stage->next_op]);
   if (stage->next_op == stage->first_op && !at_between && !stages_.empty()) {
     if (!running) return false;
+    // Its kernel waits for values.
+    if (use == Use::kShapes) return BuildStage(running, Use::kSomeValues);
+    if (use == Use::kSomeValues) return BuildStage(running, Use::kAllValues);
     return Unsupported("{}: cannot be planned for values of a running model",
                        PlaceOf(source, stage->first_op));
   }
@@ -332,6 +335,7 @@ Result<bool> Executor::BuildStage(bool running) {
   }
   known_ = stage->known;
   stages_.push_back(std::move(stage));
+  ++plans_made_;
   return more;
 }
 
@@ -364,18 +368,26 @@ void Executor::DropStages(size_t count) {
   known_ = stages_.back()->known;
 }
 
-bool Executor::StillHolds(const Stage& stage) const {
-  return std::ranges::all_of(stage.reasons, [&](const Stage::Reason& reason) {
+bool Executor::StillHolds(Stage& stage) const {
+  return std::ranges::all_of(stage.reasons, [&](Stage::Reason& reason) {
     const bool same = std::ranges::all_of(reason.values, [&](const auto& was) {
       return std::ranges::equal(Bytes(was.first), was.second);
     });
-    if (!same || reason.outputs.empty()) return same;
+    if (reason.exact && !same) return false;
+    if (reason.complete && same) return true;
     const Operands operands = OperandsOf(reason.op, stage.known);
     const auto outputs = graph::InferOpWithValues(
         *shared_.graph, Source().ops[reason.op], operands.facts, operands.bytes,
         operands.output_types);
-    return outputs && std::ranges::equal(*outputs, reason.outputs, {},
-                                         &KnownTensor::shape);
+    if (!outputs || !std::ranges::equal(*outputs, reason.outputs, {},
+                                        &KnownTensor::shape)) {
+      return false;
+    }
+    for (auto& [tensor, was] : reason.values) {
+      const std::span<const std::byte> now = Bytes(tensor);
+      was.assign(now.begin(), now.end());
+    }
+    return true;
   });
 }
 

@@ -84,17 +84,20 @@ class Executor {
     size_t first_op = 0, next_op = 0;
     bool between = false;  // Operator `next_op` - 1 runs between plans.
     std::vector<graph::KnownTensor> known;  // After the stage.
-    // What shapes and kernels were worked out from: the stage holds as long as
-    // `values` are in memory and, where more than these counted, the operator's
-    // outputs have the shapes `outputs`.
+    // What an operator's shapes were worked out from.
     struct Reason {
       size_t op = 0;
+      // Small integer inputs: the tensor and its bytes then.
       std::vector<std::pair<int32_t, std::vector<std::byte>>> values;
+      bool complete = false;  // They alone give the shapes.
+      bool exact = false;     // The plan relies on them beyond the shapes.
       std::vector<graph::Shape> outputs;
     };
     std::vector<Reason> reasons;
   };
   std::span<const std::unique_ptr<Stage>> stages() const { return stages_; }
+  // Plans made so far: runs with the same shapes add none.
+  size_t plans_made() const { return plans_made_; }
   // Of this executor and those it calls.
   uint64_t memory_bytes() const;
 
@@ -113,8 +116,11 @@ class Executor {
   }
 
   Status PlanAhead();
-  Result<bool> BuildStage(bool running);
-  Result<size_t> InferFrom(size_t first, bool running,
+  // What a plan takes from the values that its first operator reads: the shapes
+  // they give, or they themselves, as few as give the shapes or all.
+  enum class Use { kShapes, kSomeValues, kAllValues };
+  Result<bool> BuildStage(bool running, Use use = Use::kShapes);
+  Result<size_t> InferFrom(size_t first, bool running, Use use,
                            std::vector<graph::KnownTensor>& known,
                            std::vector<Stage::Reason>& reasons);
   // An operator's inputs, in its order.
@@ -127,10 +133,9 @@ class Executor {
                       const std::vector<graph::KnownTensor>& known) const;
   Status Take(size_t op, Result<std::vector<graph::KnownTensor>> outputs,
               std::vector<graph::KnownTensor>& known) const;
-  Status InferAtRun(size_t op, bool waits,
-                    std::vector<graph::KnownTensor>& known,
+  Status InferAtRun(size_t op, Use use, std::vector<graph::KnownTensor>& known,
                     Stage::Reason& reason);
-  bool StillHolds(const Stage& stage) const;
+  bool StillHolds(Stage& stage) const;
   void DropStages(size_t count);
   void TakeOutputs(const Stage& stage);
 
@@ -155,6 +160,7 @@ class Executor {
   // Variables, strings and results of what runs between plans.
   std::map<int32_t, std::vector<std::byte>> owned_;
   std::vector<std::unique_ptr<Stage>> stages_;
+  size_t plans_made_ = 0;
   std::map<size_t, std::unique_ptr<Executor>> children_;
 };
 
