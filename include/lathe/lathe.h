@@ -55,9 +55,9 @@ typedef struct LatheThreads LatheThreads; /* A pool that sessions may share. */
 typedef enum LatheStatus {
   LATHE_OK = 0,
   LATHE_USAGE = 2,         /* The call makes no sense. */
-  LATHE_INVALID_INPUT = 3, /* A file, value or shape is wrong. */
+  LATHE_INVALID_INPUT = 3, /* A file, value or shape is wrong or not there. */
   LATHE_UNSUPPORTED = 4,   /* Valid, but not for this build or this CPU. */
-  LATHE_SYSTEM = 5,        /* No memory, no such file, no permission. */
+  LATHE_SYSTEM = 5,        /* No memory, no permission. */
   LATHE_INTERRUPTED = 130  /* LatheSessionStop was called. */
 } LatheStatus;
 

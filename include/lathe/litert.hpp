@@ -1168,7 +1168,7 @@ class LATHE_EXPORT Model : public SignatureTable {
 // used.
 class LATHE_EXPORT CompiledModel : public SignatureTable {
  public:
-  CompiledModel() = default;
+  CompiledModel();
   CompiledModel(CompiledModel&&) noexcept;
   CompiledModel& operator=(CompiledModel&&) noexcept;
   ~CompiledModel();

@@ -735,6 +735,9 @@ Expected<lathe::Model> OpenBuffer(BufferRef<uint8_t> buffer) {
 
 Expected<lathe::Model> OpenFile(const std::string& filename) {
   auto model = lathe::Model::Open(filename);
+  if (!model && ::access(filename.c_str(), R_OK) != 0) {
+    return Error(Status::kErrorFileIO, model.error().message);
+  }
   if (!model) return Convert(model.error(), Doing::kOpening);
   return *std::move(model);
 }
@@ -891,6 +894,7 @@ Unexpected EmptyModel() {
 CompiledModel::CompiledModel(const lathe::Model& model,
                              std::unique_ptr<State> state)
     : SignatureTable(model), state_(std::move(state)) {}
+CompiledModel::CompiledModel() = default;
 CompiledModel::CompiledModel(CompiledModel&&) noexcept = default;
 CompiledModel& CompiledModel::operator=(CompiledModel&&) noexcept = default;
 CompiledModel::~CompiledModel() = default;
