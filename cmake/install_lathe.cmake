@@ -1,5 +1,5 @@
-# One library for users: lathe::lathe, with headers and a package file, made of
-# the rooms' static libraries.
+# Two libraries for users, with headers and a package file: lathe::lathe, C++
+# and static, made of the rooms' libraries, and lathe::c, shared, the C ABI.
 include(CMakePackageConfigHelpers)
 
 add_library(lathe INTERFACE)
@@ -14,6 +14,10 @@ endforeach()
 install(TARGETS ${rooms} EXPORT lathe-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/lathe)
 install(EXPORT lathe-targets NAMESPACE lathe::
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lathe)
+install(TARGETS lathe_c EXPORT lathe-c-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT lathe-c-targets NAMESPACE lathe::
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lathe)
 install(DIRECTORY include/lathe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 configure_package_config_file(

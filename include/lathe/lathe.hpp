@@ -156,6 +156,12 @@ class LATHE_EXPORT Model {
   std::shared_ptr<State> state_;
 };
 
+// A new shape for an input.
+struct InputShape {
+  std::string name;  // As for Session::Input.
+  std::vector<int32_t> shape;
+};
+
 // One thing that a plan runs, for profilers.
 struct StepInfo {
   std::string name;    // "CONV_2D", "layer_norm", ...
@@ -163,6 +169,8 @@ struct StepInfo {
   std::string kernel;  // "conv_f32_6x64_avx512", ...
   uint64_t flops = 0;  // Multiply and add count as two; 0 if not counted.
 };
+
+class Session;
 
 struct SessionOptions {
   // Empty: subgraph 0, with inputs and outputs in the order of its own lists,
@@ -178,6 +186,10 @@ struct SessionOptions {
   // Runs every operator on its own and keeps every result for Tensor(): slow,
   // for looking at a model.
   bool keep_all = false;
+  // A session of the same model whose resources (VAR_HANDLE) this one shares,
+  // such as that of the signature that fills them; it may go first. The two are
+  // then used by one thread at a time. Null: resources of its own.
+  const Session* resources_of = nullptr;
 };
 
 struct SessionStats {
@@ -202,8 +214,9 @@ class LATHE_EXPORT Session {
   std::span<const TensorInfo> outputs() const;
 
   // The memory of an input (by name, or "#2" by position), to be filled before
-  // Run; kept between runs. Spans are valid until Resize. Errors: kUsage for an
-  // unknown name or another element type, naming what there is.
+  // Run; kept between runs, and never written by them. Spans are valid until
+  // Resize. Errors: kUsage for an unknown name or another element type, naming
+  // what there is; kInvalidInput for a stored constant and for strings.
   template <typename T>
   Result<std::span<T>> Input(std::string_view name) {
     static_assert(kHasElementType<T>);
@@ -226,8 +239,13 @@ class LATHE_EXPORT Session {
   Result<std::span<std::byte>> InputBytes(std::string_view name);
   Result<std::span<const std::byte>> OutputBytes(std::string_view name) const;
 
-  // Copies a value into an input. A stored constant takes its own value and no
-  // other. Errors: kInvalidInput for another size or another constant.
+  // The value of an input, stored constants and packed strings among them; they
+  // must not be written.
+  Result<std::span<const std::byte>> InputValue(std::string_view name) const;
+
+  // Copies a value into an input; for strings the format's packed bytes. A
+  // stored constant takes its own value and no other. Errors: kInvalidInput for
+  // another size or another constant.
   Status SetInput(std::string_view name, std::span<const std::byte> bytes);
 
   // STRING tensors, row-major. Setting needs as many strings as the input has
@@ -244,9 +262,11 @@ class LATHE_EXPORT Session {
 
   // Gives an input a new shape: dims that are -1 in its shape_signature may
   // change; where there is no shape_signature, any dim may. Plans again;
-  // inputs' contents are lost and variables start anew. On an error the session
-  // stays as it was.
+  // inputs' contents are lost and variables start anew; resources stay. On an
+  // error the session stays as it was.
   Status Resize(std::string_view name, std::span<const int32_t> shape);
+  // Several inputs at once, where one alone would not fit the others.
+  Status Resize(std::span<const InputShape> shapes);
 
   // Computes the outputs. Allocates nothing, except where shapes depend on
   // values and have changed. The result does not depend on the number of

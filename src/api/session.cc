@@ -71,8 +71,9 @@ struct Session::State {
     shared.options.threads = threads.state()->pool.threads();
     shared.options.memory_limit_bytes = model->options.memory_limit_bytes;
     if (model->mapped) shared.options.mapping = model->file;
-    if (shared.resources.empty()) {
-      shared.resources.resize(plan::HandleCount(model->graph));
+    if (shared.held == nullptr) {
+      shared.held = std::make_shared<run::Held>();
+      shared.held->resources.resize(plan::HandleCount(model->graph));
     }
     // In the order of the subgraph's own list.
     std::vector<graph::Shape> ordered;
@@ -169,9 +170,6 @@ Status CheckType(const TensorInfo& tensor, ElementType type) {
 
 }  // namespace
 
-namespace {
-
-// The format's blob of strings: count, count + 1 offsets from the start, bytes.
 Result<std::vector<std::byte>> PackStrings(
     std::span<const std::string> strings) {
   uint64_t size = sizeof(int32_t) * (strings.size() + 2);
@@ -185,30 +183,39 @@ Result<std::vector<std::byte>> PackStrings(
   std::vector<std::byte> blob(size);
   std::memcpy(blob.data(), head.data(), head.size() * sizeof(int32_t));
   for (size_t i = 0; i < strings.size(); ++i) {
-    std::memcpy(blob.data() + head[i + 1], strings[i].data(),
-                strings[i].size());
+    std::ranges::copy(std::as_bytes(std::span(strings[i])),
+                      blob.begin() + head[i + 1]);
   }
   return blob;
 }
 
-std::vector<std::string> UnpackStrings(std::span<const std::byte> blob) {
+Result<std::vector<std::string>> UnpackStrings(
+    std::span<const std::byte> packed) {
   std::vector<std::string> strings;
-  if (blob.size() < sizeof(int32_t)) return strings;
+  if (packed.empty()) return strings;
   const auto number = [&](size_t i) {
     int32_t value;
-    std::memcpy(&value, blob.data() + i * sizeof(value), sizeof(value));
-    return static_cast<size_t>(value);
+    std::memcpy(&value, packed.data() + i * sizeof(value), sizeof(value));
+    return static_cast<int64_t>(value);
   };
-  const size_t count = number(0);
-  for (size_t i = 0; i < count; ++i) {
-    const size_t begin = number(1 + i), end = number(2 + i);
-    strings.emplace_back(reinterpret_cast<const char*>(blob.data()) + begin,
-                         end - begin);
+  const auto words = static_cast<int64_t>(packed.size() / sizeof(int32_t));
+  const int64_t count = words == 0 ? -1 : number(0);
+  if (count < 0 || count + 2 > words) {
+    return Invalid("{} bytes are no packed strings", packed.size());
+  }
+  int64_t begin = number(1);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t end = number(static_cast<size_t>(i) + 2);
+    if (begin < 0 || end < begin || end > static_cast<int64_t>(packed.size())) {
+      return Invalid("string {}: bytes {} to {} of {}", i, begin, end,
+                     packed.size());
+    }
+    strings.emplace_back(reinterpret_cast<const char*>(packed.data()) + begin,
+                         static_cast<size_t>(end - begin));
+    begin = end;
   }
   return strings;
 }
-
-}  // namespace
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
@@ -223,6 +230,15 @@ Result<Session> Session::Create(const Model& model,
     state->options = options;
     state->threads = options.threads ? *options.threads : Threads();
     LATHE_ASSIGN(state->isa, ChooseIsa(options.isa));
+    if (options.resources_of != nullptr) {
+      const State& other = *options.resources_of->state_;
+      if (other.model != state->model) {
+        return Fail(ErrorCode::kUsage,
+                    "{}: resources of a session of another model, {}",
+                    state->model->name, other.model->name);
+      }
+      state->shared.held = other.shared.held;
+    }
 
     size_t index = 0;
     if (!options.signature.empty()) {
@@ -281,7 +297,18 @@ Result<std::span<std::byte>> Session::InputBytes(std::string_view name) {
     return Invalid("input \"{}\" is a stored constant and cannot be written",
                    state_->inputs[i].name);
   }
+  if (state_->inputs[i].type == ElementType::kString) {
+    return Invalid("input \"{}\" holds strings; they are set, not written",
+                   state_->inputs[i].name);
+  }
   return state_->executor->Bytes(tensor);
+}
+
+Result<std::span<const std::byte>> Session::InputValue(
+    std::string_view name) const {
+  LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
+  return std::span<const std::byte>(
+      state_->executor->Bytes(state_->input_tensors[i]));
 }
 
 Result<std::span<const std::byte>> Session::OutputBytes(
@@ -305,34 +332,55 @@ Result<std::span<const std::byte>> Session::OutputBytes(
   return OutputBytes(name);
 }
 
-Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
+namespace {
+
+Status CheckShape(const TensorInfo& input, std::span<const int32_t> shape,
+                  bool constant) {
+  const auto allowed = [&](size_t dim) {
+    if (shape[dim] == input.shape[dim]) return true;
+    return shape[dim] > 0 && !constant &&
+           (input.shape_signature.empty() || input.shape_signature[dim] == -1);
+  };
+  bool fits = shape.size() == input.shape.size();
+  for (size_t dim = 0; fits && dim < shape.size(); ++dim) fits = allowed(dim);
+  if (fits) return {};
+  std::string free = "any dim may change to one above 0";
+  if (constant) free = "nothing may change, because it is a constant";
+  if (!constant && !input.shape_signature.empty()) {
+    free = "-1 of " + graph::ToString(input.shape_signature) + " may change";
+  }
+  return Invalid(
+      "input \"{}\": shape {} is not allowed; its shape is {}, where {}",
+      input.name, graph::ToString(shape), graph::ToString(input.shape), free);
+}
+
+}  // namespace
+
+Status Session::Resize(std::span<const InputShape> shapes) {
   return Guarded([&]() -> Status {
-    LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
-    const TensorInfo& input = state_->inputs[i];
-    const auto allowed = [&](size_t dim) {
-      if (shape[dim] == input.shape[dim]) return true;
-      return shape[dim] > 0 && (input.shape_signature.empty() ||
-                                input.shape_signature[dim] == -1);
-    };
-    bool fits = shape.size() == input.shape.size();
-    for (size_t dim = 0; fits && dim < shape.size(); ++dim) {
-      fits = allowed(dim);
+    std::vector<std::vector<int32_t>> all;
+    for (const TensorInfo& each : state_->inputs) all.push_back(each.shape);
+    const std::vector<std::vector<int32_t>> before = all;
+    std::string problems;
+    for (const InputShape& asked : shapes) {
+      LATHE_ASSIGN(const size_t i,
+                   FindTensor(state_->inputs, asked.name, "input"));
+      const Status fits =
+          CheckShape(state_->inputs[i], asked.shape,
+                     state_->executor->IsConstant(state_->input_tensors[i]));
+      if (!fits) {
+        problems += (problems.empty() ? "" : "\n  ") + fits.error().message;
+      }
+      all[i] = asked.shape;
     }
-    if (!fits) {
-      return Invalid(
-          "input \"{}\": shape {} is not allowed; its shape is {}, where {} "
-          "may change",
-          input.name, graph::ToString(shape), graph::ToString(input.shape),
-          input.shape_signature.empty()
-              ? "nothing"
-              : "-1 of " + graph::ToString(input.shape_signature));
-    }
-    std::vector<std::vector<int32_t>> shapes;
-    for (const TensorInfo& each : state_->inputs) shapes.push_back(each.shape);
-    if (std::ranges::equal(shapes[i], shape)) return {};
-    shapes[i].assign(shape.begin(), shape.end());
-    return state_->Prepare(shapes);
+    if (!problems.empty()) return Invalid("{}", problems);
+    return all == before ? Status() : state_->Prepare(all);
   });
+}
+
+Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
+  const InputShape one{std::string(name), {shape.begin(), shape.end()}};
+  return Resize(std::span(&one, 1));
 }
 
 Status Session::SetInput(std::string_view name,
@@ -341,15 +389,22 @@ Status Session::SetInput(std::string_view name,
   const TensorInfo& input = state_->inputs[i];
   const std::span<std::byte> to =
       state_->executor->Bytes(state_->input_tensors[i]);
-  if (to.size() != bytes.size()) {
-    return Invalid("input \"{}\" {}: {} bytes given, {} expected", input.name,
-                   graph::ToString(input.shape), bytes.size(), to.size());
-  }
   if (state_->executor->IsConstant(state_->input_tensors[i])) {
     if (std::ranges::equal(to, bytes)) return {};
     return Invalid(
         "input \"{}\" is a constant of the file and takes no other value",
         input.name);
+  }
+  if (input.type == ElementType::kString) {
+    return Guarded([&]() -> Status {
+      LATHE_ASSIGN(const std::vector<std::string> strings,
+                   UnpackStrings(bytes));
+      return SetStrings(name, strings);
+    });
+  }
+  if (to.size() != bytes.size()) {
+    return Invalid("input \"{}\" {}: {} bytes given, {} expected", input.name,
+                   graph::ToString(input.shape), bytes.size(), to.size());
   }
   if (!bytes.empty()) std::memcpy(to.data(), bytes.data(), bytes.size());
   return {};
@@ -405,8 +460,8 @@ std::vector<TensorInfo> Session::tensors() const {
 
 Status Session::ResetState() {
   return Guarded([&]() -> Status {
-    state_->shared.called_once.clear();
-    for (plan::Resource& resource : state_->shared.resources) {
+    state_->shared.held->called_once.clear();
+    for (plan::Resource& resource : state_->shared.held->resources) {
       resource.assigned = false;
     }
     state_->executor->ResetVariables();

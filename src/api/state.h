@@ -46,6 +46,13 @@ TensorInfo DescribeTensor(const graph::Graph& graph,
 // The signatures of a graph; subgraph 0 under the empty key where it has none.
 std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph);
 
+// The format's packed strings: their number, that number + 1 offsets from the
+// start, text. Errors: kInvalidInput beyond 2 GiB; for bytes that are not so.
+Result<std::vector<std::byte>> PackStrings(
+    std::span<const std::string> strings);
+Result<std::vector<std::string>> UnpackStrings(
+    std::span<const std::byte> packed);
+
 // The level called `name`, or the best; refuses what this CPU lacks.
 Result<Isa> ChooseIsa(const std::string& name);
 

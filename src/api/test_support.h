@@ -109,15 +109,15 @@ inline void FillAll(Session& session, uint32_t seed) {
   std::mt19937 rng(seed);
   for (const TensorInfo& input : session.inputs()) {
     if (input.type == ElementType::kFloat32) {
-      const std::span<float> values = *session.Input<float>(input.name);
-      for (float& x : values) {
+      const auto values = session.Input<float>(input.name);
+      ASSERT_TRUE(values) << values.error().message;
+      for (float& x : *values) {
         x = static_cast<float>(rng()) / 2147483648.0f - 1;
       }
     } else if (input.type == ElementType::kInt32) {
-      const std::span<int32_t> values = *session.Input<int32_t>(input.name);
-      for (int32_t& x : values) {
-        x = static_cast<int32_t>(rng() % 2);
-      }
+      const auto values = session.Input<int32_t>(input.name);
+      ASSERT_TRUE(values) << values.error().message;
+      for (int32_t& x : *values) x = static_cast<int32_t>(rng() % 2);
     }
   }
 }

@@ -15,32 +15,6 @@ namespace {
 using graph::KnownTensor;
 using graph::OpCode;
 
-// Integer inputs up to this size are compared from run to run.
-constexpr size_t kMostComparedBytes = graph::kMostFollowedValues * 8;
-
-std::vector<int64_t> ValuesOf(graph::Type type,
-                              std::span<const std::byte> bytes) {
-  std::vector<int64_t> values;
-  const auto widen = [&](auto zero) {
-    using T = decltype(zero);
-    values.resize(bytes.size() / sizeof(T));
-    for (size_t i = 0; i < values.size(); ++i) {
-      T value;
-      std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-      values[i] = static_cast<int64_t>(value);
-    }
-  };
-  if (type == graph::Type::kInt64) {
-    widen(int64_t{});
-  } else if (type == graph::Type::kInt32) {
-    widen(int32_t{});
-  } else {
-    widen(uint8_t{});
-    for (int64_t& value : values) value = value != 0;
-  }
-  return values;
-}
-
 std::string PlaceOf(const graph::Subgraph& subgraph, size_t op) {
   const graph::Op& at = subgraph.ops[op];
   return fmt::format(
@@ -167,96 +141,98 @@ Status Executor::PlanAhead() {
   return {};
 }
 
-// Works out the operator's outputs from what memory holds.
-Status Executor::InferWithValues(size_t op, std::vector<KnownTensor>& known,
-                                 Stage::Reason* reason) {
-  const graph::Op& source = Source().ops[op];
-  std::vector<const KnownTensor*> inputs;
-  std::vector<std::span<const std::byte>> bytes;
-  for (const int32_t tensor : source.inputs) {
-    inputs.push_back(tensor < 0 ? nullptr
-                                : &known[static_cast<size_t>(tensor)]);
-    bytes.push_back(tensor < 0 ? std::span<const std::byte>() : Bytes(tensor));
+Executor::Operands Executor::OperandsOf(
+    size_t op, const std::vector<KnownTensor>& known) const {
+  Operands all;
+  for (const int32_t t : Source().ops[op].inputs) {
+    all.facts.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
+    all.bytes.push_back(t < 0 ? std::span<std::byte>() : Bytes(t));
   }
-  std::vector<graph::Type> stored;
-  for (const int32_t tensor : source.outputs) {
-    stored.push_back(Source().tensors[static_cast<size_t>(tensor)].type);
+  for (const int32_t t : Source().ops[op].outputs) {
+    all.output_types.push_back(Source().tensors[static_cast<size_t>(t)].type);
   }
-  auto outputs =
-      graph::InferOpWithValues(*shared_.graph, source, inputs, bytes, stored);
+  return all;
+}
+
+Status Executor::Take(size_t op, Result<std::vector<KnownTensor>> outputs,
+                      std::vector<KnownTensor>& known) const {
   if (!outputs) {
     return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
                 outputs.error().message);
   }
-  if (reason != nullptr) {
-    reason->op = op;
-    // Sizes that do not follow from a few integers.
-    switch (source.code) {
-      case OpCode::kWhere:
-      case OpCode::kUnique:
-      case OpCode::kRange:
-      case OpCode::kSegmentSum:
-      case OpCode::kEmbeddingLookupSparse:
-        reason->counts = true;
-        break;
-      default:
-        break;
-    }
-    for (size_t i = 0; i < source.inputs.size(); ++i) {
-      const int32_t tensor = source.inputs[i];
-      if (tensor < 0) continue;
-      KnownTensor& input = known[static_cast<size_t>(tensor)];
-      if (input.values || !graph::IsFollowed(input.type) ||
-          bytes[i].size() > kMostComparedBytes ||
-          bytes[i].size() != graph::ByteCount(input.type, input.shape)) {
-        continue;
-      }
-      reason->values.emplace_back(
-          tensor, std::vector<std::byte>(bytes[i].begin(), bytes[i].end()));
-      input.values = ValuesOf(input.type, bytes[i]);
-    }
-    for (const KnownTensor& output : *outputs) {
-      reason->outputs.push_back(output.shape);
-    }
-  }
-  TakeShapes(op, std::move(*outputs), known);
-  return {};
-}
-
-void Executor::TakeShapes(size_t op, std::vector<KnownTensor> outputs,
-                          std::vector<KnownTensor>& known) const {
-  const graph::Op& source = Source().ops[op];
-  for (size_t i = 0; i < source.outputs.size(); ++i) {
-    const auto at = static_cast<size_t>(source.outputs[i]);
-    known[at] = std::move(outputs[i]);
+  const std::vector<int32_t>& tensors = Source().ops[op].outputs;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto at = static_cast<size_t>(tensors[i]);
+    known[at] = std::move((*outputs)[i]);
     // What is stored decides: CAST and QUANTIZE often say it nowhere else.
     known[at].type = Source().tensors[at].type;
     graph::FitValues(known[at]);
   }
-}
-
-Status Executor::InferAhead(size_t op, std::vector<KnownTensor>& known) const {
-  const graph::Op& source = Source().ops[op];
-  std::vector<const KnownTensor*> inputs;
-  for (const int32_t t : source.inputs) {
-    inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
-  }
-  auto outputs = graph::InferOp(*shared_.graph, source, inputs);
-  if (!outputs) {
-    return Fail(outputs.error().code, "{}: {}", PlaceOf(Source(), op),
-                outputs.error().message);
-  }
-  TakeShapes(op, std::move(*outputs), known);
   return {};
 }
 
-// Works out shapes from operator `first` on. Returns the first operator whose
-// outputs cannot be known now, or which runs between plans.
-Result<size_t> Executor::InferFrom(size_t first, bool running,
+// Works out an operator's outputs from what is in memory: from as few small
+// integers as it takes, the last inputs first (those say the shape, the first
+// are data), else from all bytes. What these values are counts for `use` beyond
+// kShapes alone.
+Status Executor::InferAtRun(size_t op, Use use, std::vector<KnownTensor>& known,
+                            Stage::Reason& reason) {
+  const graph::Op& source = Source().ops[op];
+  Operands operands = OperandsOf(op, known);
+  reason.op = op;
+  reason.exact = use != Use::kShapes;
+  std::vector<KnownTensor> inputs(source.inputs.size());
+  auto outputs = graph::InferOp(*shared_.graph, source, operands.facts);
+  const auto open = [&] {
+    return !outputs && outputs.error().code == ErrorCode::kUnsupported;
+  };
+  for (size_t i = inputs.size(); i-- > 0;) {
+    if (use != Use::kAllValues && !open()) break;
+    const KnownTensor* facts = operands.facts[i];
+    if (facts == nullptr || facts->values || !graph::IsFollowed(facts->type)) {
+      continue;
+    }
+    const uint64_t count = graph::ElementCount(facts->shape);
+    if (count > graph::kMostFollowedValues) continue;
+    auto values = graph::IntegersIn(facts->type, count, operands.bytes[i]);
+    if (!values) continue;
+    inputs[i] = *facts;
+    inputs[i].values = *std::move(values);
+    operands.facts[i] = &inputs[i];
+    reason.values.emplace_back(source.inputs[i],
+                               std::vector<std::byte>(operands.bytes[i].begin(),
+                                                      operands.bytes[i].end()));
+    outputs = graph::InferOp(*shared_.graph, source, operands.facts);
+  }
+  reason.complete = !open();
+  if (!reason.complete) {
+    outputs = graph::InferOpWithValues(*shared_.graph, source, operands.facts,
+                                       operands.bytes, operands.output_types);
+  }
+  if (outputs && (!reason.exact || !reason.complete)) {
+    for (KnownTensor& output : *outputs) {
+      reason.outputs.push_back(output.shape);
+      output.values.reset();
+    }
+  }
+  for (size_t i = 0; reason.exact && i < inputs.size(); ++i) {
+    if (inputs[i].values) {
+      known[static_cast<size_t>(source.inputs[i])].values =
+          std::move(inputs[i].values);
+    }
+  }
+  return Take(op, std::move(outputs), known);
+}
+
+// Works out shapes from operator `first` on, this one with `use`. Returns the
+// first operator whose outputs cannot be known now, or which runs between
+// plans.
+Result<size_t> Executor::InferFrom(size_t first, bool running, Use use,
                                    std::vector<KnownTensor>& known,
                                    std::vector<Stage::Reason>& reasons) {
   const graph::Subgraph& source = Source();
   std::vector<bool> made_here(source.tensors.size());
+  std::vector<const KnownTensor*> inputs;
   for (size_t i = first; i < source.ops.size(); ++i) {
     const graph::Op& op = source.ops[i];
     if (plan::RunsBetweenPlans(source, op)) return i;
@@ -270,26 +246,28 @@ Result<size_t> Executor::InferFrom(size_t first, bool running,
                                  known[static_cast<size_t>(t)].shape) > 0));
         });
     for (const int32_t t : op.outputs) made_here[static_cast<size_t>(t)] = true;
-    // The first operator of a later plan may be there because its kernel waits
-    // for values.
-    const bool waits = values_there && i == first && !stages_.empty();
-    if (!waits) {
-      const Status status = InferAhead(i, known);
-      if (status) continue;
-      if (status.error().code != ErrorCode::kUnsupported) {
-        return std::unexpected(status.error());
-      }
-      if (!values_there) return i;
+    inputs.clear();
+    for (const int32_t t : op.inputs) {
+      inputs.push_back(t < 0 ? nullptr : &known[static_cast<size_t>(t)]);
     }
-    Stage::Reason reason;
-    LATHE_TRY(InferWithValues(i, known, &reason));
-    reasons.push_back(std::move(reason));
+    auto outputs = graph::InferOp(*shared_.graph, op, inputs);
+    const bool open =
+        !outputs && outputs.error().code == ErrorCode::kUnsupported;
+    if (open && !values_there) return i;
+    const Use here = i == first ? use : Use::kShapes;
+    if (open || (outputs && values_there && here != Use::kShapes)) {
+      Stage::Reason reason;
+      LATHE_TRY(InferAtRun(i, here, known, reason));
+      reasons.push_back(std::move(reason));
+    } else {
+      LATHE_TRY(Take(i, std::move(outputs), known));
+    }
   }
   return source.ops.size();
 }
 
 // False when nothing more can be planned before the model runs.
-Result<bool> Executor::BuildStage(bool running) {
+Result<bool> Executor::BuildStage(bool running, Use use) {
   const graph::Subgraph& source = Source();
   auto stage = std::make_unique<Stage>();
   stage->first_op = NextOp();
@@ -301,7 +279,7 @@ Result<bool> Executor::BuildStage(bool running) {
       if (pointers_[static_cast<size_t>(t)] == nullptr) return false;
     }
   }
-  LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running,
+  LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running, use,
                                            stage->known, stage->reasons));
   plan::PlanOptions options = shared_.options;
   options.memory_limit_bytes -=
@@ -317,8 +295,9 @@ Result<bool> Executor::BuildStage(bool running) {
       plan::RunsBetweenPlans(source, source.ops[stage->next_op]);
   if (stage->next_op == stage->first_op && !at_between && !stages_.empty()) {
     if (!running) return false;
-    std::vector<KnownTensor> known = stage->known;
-    LATHE_TRY(InferWithValues(stage->first_op, known, nullptr));
+    // Its kernel waits for values.
+    if (use == Use::kShapes) return BuildStage(running, Use::kSomeValues);
+    if (use == Use::kSomeValues) return BuildStage(running, Use::kAllValues);
     return Unsupported("{}: cannot be planned for values of a running model",
                        PlaceOf(source, stage->first_op));
   }
@@ -328,11 +307,9 @@ Result<bool> Executor::BuildStage(bool running) {
   if (at_between) {
     stage->between = true;
     const size_t op = stage->next_op++;
-    const Status ahead = InferAhead(op, stage->known);
-    if (!ahead && ahead.error().code != ErrorCode::kUnsupported) {
-      return std::unexpected(ahead.error());
-    }
-    if (ahead) {
+    const Operands operands = OperandsOf(op, stage->known);
+    if (Take(op, graph::InferOp(*shared_.graph, source.ops[op], operands.facts),
+             stage->known)) {
       for (const int32_t t : source.ops[op].outputs) {
         const auto at = static_cast<size_t>(t);
         if (stage->known[at].type == graph::Type::kString) {
@@ -358,37 +335,59 @@ Result<bool> Executor::BuildStage(bool running) {
   }
   known_ = stage->known;
   stages_.push_back(std::move(stage));
+  ++plans_made_;
   return more;
 }
 
+// Of the stage's own operators alone: its plan may hold what others computed as
+// a constant.
 void Executor::TakeOutputs(const Stage& stage) {
-  for (size_t i = 0; i < pointers_.size(); ++i) {
-    const std::span<std::byte> bytes =
-        stage.session.Bytes(static_cast<int32_t>(i));
-    if (bytes.data() == nullptr || pointers_[i] == bytes.data()) continue;
-    if (owned_.contains(static_cast<int32_t>(i))) continue;
-    pointers_[i] = bytes.data();
-    sizes_[i] = bytes.size();
+  const auto take = [&](int32_t t) {
+    if (t < 0 || owned_.contains(t)) return;
+    const std::span<std::byte> bytes = stage.session.Bytes(t);
+    if (bytes.data() == nullptr) return;
+    pointers_[static_cast<size_t>(t)] = bytes.data();
+    sizes_[static_cast<size_t>(t)] = bytes.size();
+  };
+  if (stage.first_op == 0) std::ranges::for_each(Source().inputs, take);
+  for (size_t op = stage.first_op; op < stage.next_op; ++op) {
+    std::ranges::for_each(Source().ops[op].outputs, take);
   }
 }
 
 void Executor::DropStages(size_t count) {
+  // What the plans computed goes with their arenas.
+  for (size_t op = stages_[count]->first_op; op < NextOp(); ++op) {
+    for (const int32_t t : Source().ops[op].outputs) {
+      if (owned_.contains(t)) continue;
+      pointers_[static_cast<size_t>(t)] = nullptr;
+      sizes_[static_cast<size_t>(t)] = 0;
+    }
+  }
   stages_.resize(count);
   known_ = stages_.back()->known;
 }
 
-bool Executor::StillHolds(const Stage& stage) {
-  return std::ranges::all_of(stage.reasons, [&](const Stage::Reason& reason) {
-    const bool same =
-        std::ranges::all_of(reason.values, [&](const auto& value) {
-          return std::ranges::equal(Bytes(value.first), value.second);
-        });
-    if (!same) return false;
-    if (!reason.counts) return true;
-    std::vector<KnownTensor> known = stage.known;
-    Stage::Reason again;
-    return InferWithValues(reason.op, known, &again) &&
-           again.outputs == reason.outputs;
+bool Executor::StillHolds(Stage& stage) const {
+  return std::ranges::all_of(stage.reasons, [&](Stage::Reason& reason) {
+    const bool same = std::ranges::all_of(reason.values, [&](const auto& was) {
+      return std::ranges::equal(Bytes(was.first), was.second);
+    });
+    if (reason.exact && !same) return false;
+    if (reason.complete && same) return true;
+    const Operands operands = OperandsOf(reason.op, stage.known);
+    const auto outputs = graph::InferOpWithValues(
+        *shared_.graph, Source().ops[reason.op], operands.facts, operands.bytes,
+        operands.output_types);
+    if (!outputs || !std::ranges::equal(*outputs, reason.outputs, {},
+                                        &KnownTensor::shape)) {
+      return false;
+    }
+    for (auto& [tensor, was] : reason.values) {
+      const std::span<const std::byte> now = Bytes(tensor);
+      was.assign(now.begin(), now.end());
+    }
+    return true;
   });
 }
 
@@ -409,7 +408,7 @@ Status Executor::Run(const RunOptions& options) {
       };
     }
     LATHE_TRY(stage.session.Run(*options.pool, options.stop, on_step,
-                                &shared_.resources));
+                                &shared_.held->resources));
     step += stage.session.plan().steps.size();
     if (!stage.between) continue;
     using Clock = std::chrono::steady_clock;
@@ -436,7 +435,7 @@ Status Executor::Run(const RunOptions& options) {
       planned.shape = found.shape;
       planned.values.reset();
     }
-    if (!same) DropStages(i + 1);
+    if (!same && i + 1 < stages_.size()) DropStages(i + 1);
   }
   return {};
 }
@@ -467,7 +466,10 @@ Result<Executor*> Executor::ChildFor(
   const std::vector<int32_t>& inputs = child->Source().inputs;
   for (size_t i = 0; i < shapes.size(); ++i) {
     if (child->Known(inputs[i]).shape == shapes[i]) continue;
-    LATHE_TRY(child->Reshape(shapes));
+    if (Status status = child->Reshape(shapes); !status) {
+      child.reset();  // Half planned.
+      return std::unexpected(std::move(status).error());
+    }
     break;
   }
   return child.get();
@@ -572,30 +574,26 @@ Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
 Status Executor::RunOnce(const graph::Op& op, const RunOptions& options) {
   const auto target =
       static_cast<size_t>(op.options.Int("init_subgraph_index"));
-  if (shared_.called_once.contains(target)) return {};
+  if (shared_.held->called_once.contains(target)) return {};
   LATHE_TRY(Call(target, {}, options));
-  shared_.called_once.insert(target);
+  shared_.held->called_once.insert(target);
   return {};
 }
 
-Status Executor::RunStrings(Stage& stage) {
-  const size_t index = stage.next_op - 1;
-  const graph::Op& op = Source().ops[index];
-  LATHE_TRY(InferWithValues(index, known_, nullptr));
-  std::vector<const KnownTensor*> inputs;
-  std::vector<std::span<const std::byte>> bytes;
-  for (const int32_t t : op.inputs) {
-    inputs.push_back(t < 0 ? nullptr : &known_[static_cast<size_t>(t)]);
-    bytes.push_back(t < 0 ? std::span<const std::byte>() : Bytes(t));
+Status Executor::RunStrings(size_t op) {
+  const graph::Op& source = Source().ops[op];
+  const Operands operands = OperandsOf(op, known_);
+  LATHE_ASSIGN(std::vector<KnownTensor> outputs,
+               graph::InferOpWithValues(*shared_.graph, source, operands.facts,
+                                        operands.bytes, operands.output_types));
+  std::vector<std::vector<std::byte>> made(outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    outputs[i].type = operands.output_types[i];
   }
-  std::vector<KnownTensor> outputs;
-  for (const int32_t t : op.outputs) {
-    outputs.push_back(known_[static_cast<size_t>(t)]);
-  }
-  std::vector<std::vector<std::byte>> results(op.outputs.size());
-  LATHE_TRY(plan::RunStringOp(op, inputs, bytes, outputs, results));
-  for (size_t i = 0; i < op.outputs.size(); ++i) {
-    Own(op.outputs[i], results[i], outputs[i]);
+  LATHE_TRY(
+      plan::RunStringOp(source, operands.facts, operands.bytes, outputs, made));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Own(source.outputs[i], made[i], outputs[i]);
   }
   return {};
 }
@@ -631,7 +629,7 @@ Status Executor::RunBetween(Stage& stage, const RunOptions& options) {
     case OpCode::kCallOnce:
       return RunOnce(op, options);
     default:
-      return RunStrings(stage);
+      return RunStrings(stage.next_op - 1);
   }
 }
 

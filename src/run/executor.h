@@ -27,13 +27,18 @@
 
 namespace lathe::run {
 
+// State that outlives runs and that sessions may have in common.
+struct Held {
+  plan::Resources resources;
+  std::set<size_t> called_once;  // Subgraphs that CALL_ONCE has run.
+};
+
 // What the executors of one session share.
 struct Shared {
   const graph::Graph* graph = nullptr;
   plan::PlanOptions options;
   plan::PackedCache* cache = nullptr;
-  plan::Resources resources;
-  std::set<size_t> called_once;  // Subgraphs that CALL_ONCE has run.
+  std::shared_ptr<Held> held;
 };
 
 struct RunOptions {
@@ -79,17 +84,20 @@ class Executor {
     size_t first_op = 0, next_op = 0;
     bool between = false;  // Operator `next_op` - 1 runs between plans.
     std::vector<graph::KnownTensor> known;  // After the stage.
-    // What the shapes were worked out from: the stage holds while an operator's
-    // inputs still give the same.
+    // What an operator's shapes were worked out from.
     struct Reason {
       size_t op = 0;
+      // Small integer inputs: the tensor and its bytes then.
       std::vector<std::pair<int32_t, std::vector<std::byte>>> values;
+      bool complete = false;  // They alone give the shapes.
+      bool exact = false;     // The plan relies on them beyond the shapes.
       std::vector<graph::Shape> outputs;
-      bool counts = false;  // The operator's outputs depend on more than these.
     };
     std::vector<Reason> reasons;
   };
   std::span<const std::unique_ptr<Stage>> stages() const { return stages_; }
+  // Plans made so far: runs with the same shapes add none.
+  size_t plans_made() const { return plans_made_; }
   // Of this executor and those it calls.
   uint64_t memory_bytes() const;
 
@@ -108,16 +116,26 @@ class Executor {
   }
 
   Status PlanAhead();
-  Result<bool> BuildStage(bool running);
-  Result<size_t> InferFrom(size_t first, bool running,
+  // What a plan takes from the values that its first operator reads: the shapes
+  // they give, or they themselves, as few as give the shapes or all.
+  enum class Use { kShapes, kSomeValues, kAllValues };
+  Result<bool> BuildStage(bool running, Use use = Use::kShapes);
+  Result<size_t> InferFrom(size_t first, bool running, Use use,
                            std::vector<graph::KnownTensor>& known,
                            std::vector<Stage::Reason>& reasons);
-  Status InferWithValues(size_t op, std::vector<graph::KnownTensor>& known,
-                         Stage::Reason* reason);
-  Status InferAhead(size_t op, std::vector<graph::KnownTensor>& known) const;
-  void TakeShapes(size_t op, std::vector<graph::KnownTensor> outputs,
-                  std::vector<graph::KnownTensor>& known) const;
-  bool StillHolds(const Stage& stage);
+  // An operator's inputs, in its order.
+  struct Operands {
+    std::vector<const graph::KnownTensor*> facts;   // Null: left out.
+    std::vector<std::span<const std::byte>> bytes;  // What is there so far.
+    std::vector<graph::Type> output_types;
+  };
+  Operands OperandsOf(size_t op,
+                      const std::vector<graph::KnownTensor>& known) const;
+  Status Take(size_t op, Result<std::vector<graph::KnownTensor>> outputs,
+              std::vector<graph::KnownTensor>& known) const;
+  Status InferAtRun(size_t op, Use use, std::vector<graph::KnownTensor>& known,
+                    Stage::Reason& reason);
+  bool StillHolds(Stage& stage) const;
   void DropStages(size_t count);
   void TakeOutputs(const Stage& stage);
 
@@ -125,8 +143,8 @@ class Executor {
   Status RunBranch(const graph::Op& op, const std::vector<int64_t>& targets,
                    size_t chosen, const RunOptions& options);
   Status RunWhile(const graph::Op& op, const RunOptions& options);
-  Status RunStrings(Stage& stage);
   Status RunOnce(const graph::Op& op, const RunOptions& options);
+  Status RunStrings(size_t op);
   Result<Executor*> Call(size_t subgraph, std::span<const int32_t> arguments,
                          const RunOptions& options);
   Result<Executor*> ChildFor(size_t subgraph,
@@ -142,6 +160,7 @@ class Executor {
   // Variables, strings and results of what runs between plans.
   std::map<int32_t, std::vector<std::byte>> owned_;
   std::vector<std::unique_ptr<Stage>> stages_;
+  size_t plans_made_ = 0;
   std::map<size_t, std::unique_ptr<Executor>> children_;
 };
 
