@@ -101,6 +101,7 @@ struct TensorInfo {
 
 struct SignatureInfo {
   std::string key;  // Empty for subgraph 0 of a model without signatures.
+  uint32_t subgraph = 0;
   std::vector<TensorInfo> inputs, outputs;
 };
 
@@ -154,6 +155,12 @@ class LATHE_EXPORT Model {
  private:
   explicit Model(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
+};
+
+// A new shape for an input.
+struct InputShape {
+  std::string name;  // As for Session::Input.
+  std::vector<int32_t> shape;
 };
 
 // One thing that a plan runs, for profilers.
@@ -247,6 +254,8 @@ class LATHE_EXPORT Session {
   // inputs' contents are lost and variables start anew. On an error the session
   // stays as it was.
   Status Resize(std::string_view name, std::span<const int32_t> shape);
+  // Several inputs at once, where one alone would not fit the others.
+  Status Resize(std::span<const InputShape> shapes);
 
   // Computes the outputs. Allocates nothing, except where shapes depend on
   // values and have changed. The result does not depend on the number of
@@ -261,6 +270,7 @@ class LATHE_EXPORT Session {
   SessionStats stats() const;
 
   struct State;
+  const State& state() const { return *state_; }
 
  private:
   explicit Session(std::unique_ptr<State> state);

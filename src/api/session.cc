@@ -253,6 +253,15 @@ Result<Session> Session::Create(const Model& model,
   });
 }
 
+SessionView ViewOf(const Session& session) {
+  const Session::State& state = session.state();
+  return {.graph = &state.model->graph,
+          .subgraph = state.subgraph,
+          .executor = state.executor.get(),
+          .isa = state.isa,
+          .threads = static_cast<size_t>(state.threads.count())};
+}
+
 std::span<const TensorInfo> Session::inputs() const { return state_->inputs; }
 std::span<const TensorInfo> Session::outputs() const { return state_->outputs; }
 std::span<const StepInfo> Session::steps() const { return state_->steps; }
@@ -305,34 +314,55 @@ Result<std::span<const std::byte>> Session::OutputBytes(
   return OutputBytes(name);
 }
 
-Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
+namespace {
+
+Status CheckShape(const TensorInfo& input, std::span<const int32_t> shape,
+                  bool constant) {
+  const auto allowed = [&](size_t dim) {
+    if (shape[dim] == input.shape[dim]) return true;
+    return shape[dim] > 0 && !constant &&
+           (input.shape_signature.empty() || input.shape_signature[dim] == -1);
+  };
+  bool fits = shape.size() == input.shape.size();
+  for (size_t dim = 0; fits && dim < shape.size(); ++dim) fits = allowed(dim);
+  if (fits) return {};
+  std::string free = "any dim may change to one above 0";
+  if (constant) free = "nothing may change, because it is a constant";
+  if (!constant && !input.shape_signature.empty()) {
+    free = "-1 of " + graph::ToString(input.shape_signature) + " may change";
+  }
+  return Invalid(
+      "input \"{}\": shape {} is not allowed; its shape is {}, where {}",
+      input.name, graph::ToString(shape), graph::ToString(input.shape), free);
+}
+
+}  // namespace
+
+Status Session::Resize(std::span<const InputShape> shapes) {
   return Guarded([&]() -> Status {
-    LATHE_ASSIGN(const size_t i, FindTensor(state_->inputs, name, "input"));
-    const TensorInfo& input = state_->inputs[i];
-    const auto allowed = [&](size_t dim) {
-      if (shape[dim] == input.shape[dim]) return true;
-      return shape[dim] > 0 && (input.shape_signature.empty() ||
-                                input.shape_signature[dim] == -1);
-    };
-    bool fits = shape.size() == input.shape.size();
-    for (size_t dim = 0; fits && dim < shape.size(); ++dim) {
-      fits = allowed(dim);
+    std::vector<std::vector<int32_t>> all;
+    for (const TensorInfo& each : state_->inputs) all.push_back(each.shape);
+    const std::vector<std::vector<int32_t>> before = all;
+    std::string problems;
+    for (const InputShape& asked : shapes) {
+      LATHE_ASSIGN(const size_t i,
+                   FindTensor(state_->inputs, asked.name, "input"));
+      const Status fits =
+          CheckShape(state_->inputs[i], asked.shape,
+                     state_->executor->IsConstant(state_->input_tensors[i]));
+      if (!fits) {
+        problems += (problems.empty() ? "" : "\n  ") + fits.error().message;
+      }
+      all[i] = asked.shape;
     }
-    if (!fits) {
-      return Invalid(
-          "input \"{}\": shape {} is not allowed; its shape is {}, where {} "
-          "may change",
-          input.name, graph::ToString(shape), graph::ToString(input.shape),
-          input.shape_signature.empty()
-              ? "nothing"
-              : "-1 of " + graph::ToString(input.shape_signature));
-    }
-    std::vector<std::vector<int32_t>> shapes;
-    for (const TensorInfo& each : state_->inputs) shapes.push_back(each.shape);
-    if (std::ranges::equal(shapes[i], shape)) return {};
-    shapes[i].assign(shape.begin(), shape.end());
-    return state_->Prepare(shapes);
+    if (!problems.empty()) return Invalid("{}", problems);
+    return all == before ? Status() : state_->Prepare(all);
   });
+}
+
+Status Session::Resize(std::string_view name, std::span<const int32_t> shape) {
+  const InputShape one{std::string(name), {shape.begin(), shape.end()}};
+  return Resize(std::span(&one, 1));
 }
 
 Status Session::SetInput(std::string_view name,

@@ -140,7 +140,7 @@ Result<Packed> Lowering::Pack(
   const std::string key =
       fmt::format("{}/{}/{}", subgraph_.tensors[tensor].buffer,
                   graph::ToString(ShapeOf(tensor)), layout);
-  return cache_.Get(key, floats * sizeof(float), [&](std::span<std::byte> to) {
+  return PackBytes(key, floats * sizeof(float), [&](std::span<std::byte> to) {
     // The format promises 4-byte alignment in practice, not by its rules.
     std::vector<float> copy;
     const float* from = reinterpret_cast<const float*>(source.data());
@@ -163,6 +163,7 @@ Result<Packed> Lowering::Pack(
 Result<Packed> Lowering::PackBytes(
     const std::string& key, uint64_t bytes,
     const std::function<void(std::span<std::byte>)>& pack) {
+  packed_bytes_ += bytes;
   return cache_.Get(key, bytes, pack);
 }
 
@@ -340,6 +341,8 @@ Status Lowering::PlaceTensors() {
   }
   for (size_t i = 0; i < tensors; ++i) {
     plan_.tensors[roots[i]].offset = arena.offsets[i];
+    plan_.tensors[roots[i]].first_step = blocks[i].first_step;
+    plan_.tensors[roots[i]].last_step = blocks[i].last_step;
   }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     plan_.steps[i].scratch_offset = arena.offsets[tensors + i];

@@ -53,6 +53,9 @@ class Lowering {
       const std::string& key, uint64_t bytes,
       const std::function<void(std::span<std::byte>)>& pack);
 
+  // Of all packings asked for so far.
+  uint64_t packed_bytes() const { return packed_bytes_; }
+
   // How the tensor's integers stand for reals; null when it is not quantized.
   const graph::Quantization* QuantizationOf(int32_t tensor) const;
   // Of a tensor with one scale. Errors: kInvalidInput when it has none.
@@ -88,6 +91,7 @@ class Lowering {
   PackedCache& cache_;
   Plan plan_;
   mutable bool waits_ = false;
+  uint64_t packed_bytes_ = 0;
 };
 
 #define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);
