@@ -30,7 +30,8 @@ int CmdBench(std::vector<std::string> args) {
   app.add_option("--warmup", warmup, "Runs before them (default 1)")
       ->check(CLI::Range(0, 100000));
   app.add_option("--resize", resize,
-                 "NAME=D,D,...: gives a resizable input this shape");
+                 "NAME=D,D,...: gives a resizable input this shape")
+      ->allow_extra_args(false);
   app.add_flag("--steps", steps, "Add the time of each kind of step");
   SetUp(app,
         "lathe bench build/release/models/nano/dit.tflite --runs 20 --json",

@@ -67,8 +67,9 @@ int CmdRun(std::vector<std::string> args) {
                  "Signature to run (default: subgraph 0, with the order of its "
                  "own lists)");
   app.add_option(
-      "--input", inputs,
-      std::string(kInputHelp) + "; {step} in a path becomes 0 to N-1");
+         "--input", inputs,
+         std::string(kInputHelp) + "; {step} in a path becomes 0 to N-1")
+      ->allow_extra_args(false);
   app.add_option("--steps", wanted.steps,
                  "Runs in one session, state is kept, 1 to 1000000 (default 1)")
       ->check(CLI::Range(1, 1000000));

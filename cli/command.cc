@@ -112,6 +112,7 @@ void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
   app.add_option("--isa", common.isa,
                  "Use no instruction set above this one; `lathe doctor` "
                  "lists them (default: the CPU's best)");
+  if (runs == Runs::kMeasures) return;
   app.add_option("--precision", common.precision, "auto or f32 (default auto)");
   app.add_option("--memory-limit", common.memory_limit_bytes,
                  "Most bytes of arena and run-time tensors of one model "

@@ -20,10 +20,16 @@ struct TensorValue {
   std::vector<std::string> strings;
 };
 
-// An element is within it when |a - b| <= absolute + relative * |b|.
+// An element is within it when
+//   |a - b| <= absolute + relative * |b| + of_largest * max |b|.
 struct Tolerance {
   double absolute = 0, relative = 0;
+  double of_largest = 0;  // The largest finite |b| of the tensor.
 };
+
+// What Lathe's own tests allow between instruction sets: floats 2e-5 of the
+// largest (float16 2e-3, bfloat16 2e-2), everything else nothing.
+LATHE_EXPORT Tolerance DefaultTolerance(ElementType type);
 
 struct TensorDifference {
   // Not empty: why nothing could be compared (the shapes differ ...).

@@ -12,27 +12,25 @@
 namespace lathe::report {
 namespace {
 
-// Takes pairs one by one.
+// Takes pairs one by one, in two rounds: the first finds the largest |b|.
 class Sum {
  public:
   Sum(const Tolerance& tolerance, TensorDifference& result)
       : tolerance_(tolerance), result_(result) {}
 
+  bool NextRound() { return round_++ < 2; }
+
   // `apart` is |a - b| where both are finite.
   void Add(double a, double b, double apart) {
-    if (std::isnan(a) || std::isnan(b) || std::isinf(a) || std::isinf(b)) {
-      if (a == b || (std::isnan(a) && std::isnan(b))) return;
+    const bool finite = std::isfinite(a) && std::isfinite(b);
+    if (round_ == 1) {
+      if (std::isfinite(b)) largest_ = std::max(largest_, std::abs(b));
+    } else if (finite) {
+      AddFinite(std::abs(b), apart);
+    } else if (a != b && !(std::isnan(a) && std::isnan(b))) {
       ++result_.over;
       ++result_.not_finite;
-      return;
     }
-    result_.max_abs = std::max(result_.max_abs, apart);
-    if (b != 0)
-      result_.max_rel = std::max(result_.max_rel, apart / std::abs(b));
-    squares_ += apart * apart;
-    const double allowed =
-        tolerance_.absolute + tolerance_.relative * std::abs(b);
-    if (apart > allowed) ++result_.over;
   }
 
   void Finish() {
@@ -41,9 +39,19 @@ class Sum {
   }
 
  private:
+  void AddFinite(double b, double apart) {
+    result_.max_abs = std::max(result_.max_abs, apart);
+    if (b != 0) result_.max_rel = std::max(result_.max_rel, apart / b);
+    squares_ += apart * apart;
+    const double allowed = tolerance_.absolute + tolerance_.relative * b +
+                           tolerance_.of_largest * largest_;
+    if (apart > allowed) ++result_.over;
+  }
+
   const Tolerance tolerance_;
   TensorDifference& result_;
-  double squares_ = 0;
+  int round_ = 0;
+  double largest_ = 0, squares_ = 0;
 };
 
 template <typename T>
@@ -194,6 +202,15 @@ void AddStored(const TensorValue& a, const TensorValue& b, size_t count,
   }
 }
 
+void AddReal(const TensorValue& a, const TensorValue& b, size_t count,
+             Sum& sum) {
+  const RealReader x(a), y(b);
+  for (size_t i = 0; i < count; ++i) {
+    const double p = x(i), q = y(i);
+    sum.Add(p, q, std::abs(p - q));
+  }
+}
+
 std::string Words(const TensorInfo& info) {
   return fmt::format("{} {}", Name(static_cast<graph::Type>(info.type)),
                      graph::ToString(info.shape));
@@ -232,9 +249,11 @@ TensorDifference CompareValues(const TensorValue& a, const TensorValue& b,
       return result;
     }
     result.elements = a.strings.size();
-    for (size_t i = 0; i < a.strings.size(); ++i) {
-      const double apart = a.strings[i] == b.strings[i] ? 0 : 1;
-      sum.Add(apart, 0, apart);
+    while (sum.NextRound()) {
+      for (size_t i = 0; i < a.strings.size(); ++i) {
+        const double apart = a.strings[i] == b.strings[i] ? 0 : 1;
+        sum.Add(apart, 0, apart);
+      }
     }
     sum.Finish();
     return result;
@@ -255,13 +274,11 @@ TensorDifference CompareValues(const TensorValue& a, const TensorValue& b,
   result.real_values =
       a.info.type != b.info.type ||
       !SameQuantization(a.info.quantization, b.info.quantization);
-  if (!result.real_values) {
-    AddStored(a, b, result.elements, sum);
-  } else {
-    const RealReader x(a), y(b);
-    for (size_t i = 0; i < result.elements; ++i) {
-      const double p = x(i), q = y(i);
-      sum.Add(p, q, std::abs(p - q));
+  while (sum.NextRound()) {
+    if (result.real_values) {
+      AddReal(a, b, result.elements, sum);
+    } else {
+      AddStored(a, b, result.elements, sum);
     }
   }
   sum.Finish();
