@@ -72,6 +72,16 @@ void CatchInterrupts();
 // Sets the stop flag after `seconds`; 0 never.
 void StartTimeLimit(double seconds);
 
+// While one is alive, a stop ends the process at once: for work that cannot
+// look at the flag and has nothing to clean up, such as opening a model.
+class StopsAtOnce {
+ public:
+  StopsAtOnce();
+  ~StopsAtOnce();
+  StopsAtOnce(const StopsAtOnce&) = delete;
+  StopsAtOnce& operator=(const StopsAtOnce&) = delete;
+};
+
 // --- Messages and results ---------------------------------------------------
 
 // Prints "lathe: message" on standard error; gives the exit code.

@@ -10,6 +10,7 @@ namespace lathe::cli {
 Result<Opened> OpenSession(const std::string& path, const Common& common,
                            Threads& threads, SessionOptions options) {
   const auto start = std::chrono::steady_clock::now();
+  const StopsAtOnce nothing_to_clean_up;
   ModelOptions model_options;
   model_options.memory_limit_bytes = common.memory_limit_bytes;
   const auto model = Model::Open(path, model_options);
