@@ -134,8 +134,13 @@ void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
   if (runs == Runs::kMeasures) return;
   app.add_option("--precision", common.precision, "auto or f32 (default auto)");
   app.add_option("--memory-limit", common.memory_limit_bytes,
-                 "Most bytes of arena and run-time tensors of one model "
-                 "(default 2147483648)");
+                 "Most bytes of arena and run-time tensors of one model, from "
+                 "1 (default 2147483648)")
+      ->check([](const std::string& text) -> std::string {
+        const auto bytes = ParseUnsigned(text);
+        if (bytes && *bytes > 0) return {};
+        return fmt::format("{}; expected whole bytes from 1", text);
+      });
   app.add_option("--time-limit", common.time_limit_seconds,
                  "Give up after this many seconds (default: never)")
       ->check(CLI::PositiveNumber);
