@@ -1,78 +1,15 @@
 // Runs the built program over good and wrong command lines.
 
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "cli/test_support.h"
 
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <vector>
-
-#include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
-
+namespace lathe::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-class Cli : public testing::Test {
- protected:
-  void SetUp() override {
-    const char* program = std::getenv("LATHE");
-    if (program == nullptr) GTEST_SKIP() << "LATHE names no program";
-    program_ = program;
-    char folder[] = "/tmp/lathe-cli-XXXXXX";
-    ASSERT_NE(::mkdtemp(folder), nullptr);
-    folder_ = folder;
-  }
-  void TearDown() override {
-    if (folder_.empty()) return;
-    std::system(("rm -rf '" + folder_ + "'").c_str());
-  }
-
-  // Runs in an empty folder of this test, with a shell's quoting.
-  Ran Lathe(const std::string& arguments) {
-    const std::string command = "cd '" + folder_ + "' && '" + program_ + "' " +
-                                arguments + " >.out 2>.err </dev/null";
-    const int status = std::system(command.c_str());
-    Ran ran;
-    ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    ran.out = ReadAll(folder_ + "/.out");
-    ran.err = ReadAll(folder_ + "/.err");
-    return ran;
-  }
-  // Files that a run left behind.
-  std::string Left() {
-    std::system(("cd '" + folder_ + "' && rm -f .out .err && ls -A >/tmp/.l" +
-                 std::to_string(::getpid()))
-                    .c_str());
-    const std::string list = "/tmp/.l" + std::to_string(::getpid());
-    const std::string names = ReadAll(list);
-    ::unlink(list.c_str());
-    return names;
-  }
-
-  std::string program_, folder_;
-};
 
 constexpr const char* kQuick = " --seconds 0.2 --steps 1 --seed 7 -q ";
 
 TEST_F(Cli, EveryVerbHasHelpWithAnExample) {
-  for (const char* verb :
-       {"generate", "convert", "inspect", "run", "bench", "doctor"}) {
+  for (const char* verb : {"generate", "convert", "inspect", "run", "compare",
+                           "explain", "profile", "bench", "doctor"}) {
     const Ran ran = Lathe(std::string(verb) + " --help");
     EXPECT_EQ(ran.code, 0) << verb;
     EXPECT_NE(ran.out.find("Example:\n  lathe " + std::string(verb)),
@@ -126,6 +63,33 @@ TEST_F(Cli, BadValuesAreRefusedWithTheirCode) {
       {"bench /nowhere.tflite", 3},
       {"run /nowhere.tflite", 3},
       {"convert", 2},
+      {"explain", 2},
+      {"explain /nowhere.tflite", 3},
+      {"profile /nowhere.tflite", 3},
+      {"profile x.tflite -o trace.txt", 2},
+      {"profile x.tflite -o /nowhere/trace.json", 3},
+      {"profile x.tflite -o /tmp", 3},
+      {"profile x.tflite -o -", 2},
+      {"profile x.tflite --runs 0", 2},
+      {"compare", 2},
+      {"compare /nowhere.tflite", 2},
+      {"compare /nowhere.tflite --isa scalar", 2},
+      {"compare /nowhere.tflite /nowhere.tflite", 3},
+      {"compare /nowhere.tflite /tmp --all", 2},
+      {"compare /nowhere.tflite /tmp --isa scalar --isa scalar", 2},
+      {"compare a b --isa a --isa b --isa c", 2},
+      {"compare a b --atol -1", 2},
+      {"compare a b --rtol nan", 2},
+      {"run x.tflite --output /nowhere/out", 3},
+      {"run x.tflite --output /dev/null", 3},
+      {"run x.tflite --steps 0", 2},
+      {"run x.tflite --memory-limit -1", 2},
+      {"run x.tflite --memory-limit lots", 2},
+      {"run x.tflite --time-limit 0", 2},
+      {"doctor --precision f32", 2},
+      {"doctor --memory-limit 5", 2},
+      {"doctor --time-limit 5", 2},
+      {"inspect x.tflite --threads 2", 2},
   };
   for (const auto& c : cases) {
     const Ran ran = Lathe(c.arguments);
@@ -294,17 +258,5 @@ TEST_F(Cli, DoctorInspectAndBenchSpeakJson) {
   }
 }
 
-TEST_F(Cli, RunWritesOutputsAndTheirList) {
-  const std::string model =
-      program_.substr(0, program_.rfind('/')) + "/models/nano/";
-  const Ran ran = Lathe("run '" + model +
-                        "conditioner.tflite' --signature condition --input "
-                        "attention_mask=ones --output out --json");
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  const Json list = Json::parse(ReadAll(folder_ + "/out/outputs.json"));
-  ASSERT_EQ(list.size(), 2u);
-  EXPECT_EQ(list[0]["name"], "context");
-  EXPECT_FALSE(ReadAll(folder_ + "/out/out0.npy").empty());
-}
-
 }  // namespace
+}  // namespace lathe::cli

@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "cli/command.h"
-#include "cli/fill.h"
+#include "cli/input_values.h"
+#include "cli/open_session.h"
 #include "lathe/machine.hpp"
 
 namespace lathe::cli {
-namespace {
-
-double Since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-}  // namespace
-
 int CmdBench(std::vector<std::string> args) {
   CLI::App app(
       "Times a .tflite file: load, first run, median of several. "
@@ -39,7 +30,8 @@ int CmdBench(std::vector<std::string> args) {
   app.add_option("--warmup", warmup, "Runs before them (default 1)")
       ->check(CLI::Range(0, 100000));
   app.add_option("--resize", resize,
-                 "NAME=D,D,...: gives a resizable input this shape");
+                 "NAME=D,D,...: gives a resizable input this shape")
+      ->allow_extra_args(false);
   app.add_flag("--steps", steps, "Add the time of each kind of step");
   SetUp(app,
         "lathe bench build/release/models/nano/dit.tflite --runs 20 --json",
@@ -66,22 +58,20 @@ int CmdBench(std::vector<std::string> args) {
   }
   auto session = Session::Create(*model, options);
   if (!session) return Report(session.error());
-  for (const std::string& text : resize) {
-    const auto shape = ParseResize(text);
-    if (!shape) return Report(shape.error());
-    if (const Status s = session->Resize(shape->first, shape->second); !s) {
-      return Report(s.error());
-    }
+  if (const Status s = ApplyResize(*session, resize); !s) {
+    return Report(s.error());
   }
-  const double load_ms = Since(start);
-  if (const Status s = FillInputs(*session, 0); !s) return Report(s.error());
+  const double load_ms = MillisecondsSince(start);
+  const auto values = InputValues::Parse(*session, {});
+  if (!values) return Report(values.error());
+  if (const Status s = values->Apply(*session); !s) return Report(s.error());
 
   double first_ms = 0;
   std::vector<double> times;
   for (int i = 0; i < 1 + warmup + runs; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     if (const Status s = session->Run(); !s) return Report(s.error());
-    const double ms = Since(begin);
+    const double ms = MillisecondsSince(begin);
     if (i == 0) first_ms = ms;
     if (i > warmup) times.push_back(ms);
     if (i == warmup) std::ranges::fill(step_ms, 0.0);

@@ -16,7 +16,7 @@ int CmdDoctor(std::vector<std::string> args) {
       "default model is there. Exit code 1 when something is missing.",
       "lathe doctor");
   Common common;
-  SetUp(app, "lathe doctor --json", common, Runs::kYes);
+  SetUp(app, "lathe doctor --json", common, Runs::kMeasures);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
 
   const MachineInfo info = DescribeMachine();

@@ -4,14 +4,12 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/open_session.h"
+#include "fmt/ranges.h"
 #include "lathe/inspect.hpp"
 
 namespace lathe::cli {
 namespace {
-
-std::string ShapeWords(const std::vector<int32_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ","));
-}
 
 Json SignatureJson(const SignatureInfo& signature) {
   const auto tensors = [](const std::vector<TensorInfo>& list) {
@@ -20,11 +18,15 @@ Json SignatureJson(const SignatureInfo& signature) {
       out.push_back({{"name", t.name},
                      {"type", Name(t.type)},
                      {"shape", t.shape},
-                     {"shape_signature", t.shape_signature}});
+                     {"shape_signature", t.shape_signature},
+                     {"tensor", t.tensor},
+                     {"tensor_index", t.index},
+                     {"quantization", QuantizationJson(t.quantization)}});
     }
     return out;
   };
   return {{"key", signature.key},
+          {"subgraph", signature.subgraph},
           {"inputs", tensors(signature.inputs)},
           {"outputs", tensors(signature.outputs)}};
 }
@@ -40,7 +42,12 @@ Json FactsJson(const std::string& path, const ModelFacts& facts) {
                      {"name", op.name},
                      {"version", op.version},
                      {"inputs", op.inputs},
-                     {"outputs", op.outputs}});
+                     {"outputs", op.outputs},
+                     {"options", Json::object()},
+                     {"calls", op.calls}});
+      for (const auto& [name, text] : op.options) {
+        ops.back()["options"][name] = Json::parse(text);
+      }
       if (!op.unsupported.empty()) {
         ops.back()["unsupported"] = op.unsupported;
         unsupported.push_back({{"subgraph", s},
@@ -56,7 +63,10 @@ Json FactsJson(const std::string& path, const ModelFacts& facts) {
                          {"shape", t.shape},
                          {"shape_signature", t.shape_signature},
                          {"constant_bytes", t.constant_bytes},
-                         {"quantization", t.quantization}});
+                         {"quantization", t.quantization},
+                         {"parameters", QuantizationJson(t.parameters)},
+                         {"variable", t.is_variable},
+                         {"sparse", t.is_sparse}});
     }
     for (const auto& [name, count] : subgraph.op_counts) counts[name] = count;
     subgraphs.push_back({{"name", subgraph.name},
@@ -83,13 +93,39 @@ Json FactsJson(const std::string& path, const ModelFacts& facts) {
           {"subgraphs", subgraphs}};
 }
 
+std::string OptionWords(const OpFacts& op) {
+  std::string words;
+  for (const auto& [name, text] : op.options) {
+    words += fmt::format("{}{}={}", words.empty() ? "" : " ", name, text);
+  }
+  return words;
+}
+
+// The subgraph's own inputs and outputs, as `lathe run` counts them.
+void PrintEnds(const SubgraphFacts& subgraph) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto* list : {&subgraph.inputs, &subgraph.outputs}) {
+    for (size_t i = 0; i < list->size(); ++i) {
+      const TensorFacts& t = subgraph.tensors[(*list)[i]];
+      rows.push_back(
+          {fmt::format("  {} {}", list == &subgraph.inputs ? "in" : "out", i),
+           t.name, std::string(Name(t.type)), ShapeWords(t.shape),
+           t.shape_signature.empty()
+               ? t.quantization
+               : "resizable " + ShapeWords(t.shape_signature)});
+    }
+  }
+  PrintTable(rows);
+}
+
 void Print(const std::string& path, const ModelFacts& facts, bool all) {
   fmt::print(
       "{}: {}, constants {}{}\n", path, Bytes(facts.file_bytes),
       Bytes(facts.constant_bytes),
       facts.description.empty() ? "" : ", \"" + facts.description + "\"");
   for (const SignatureInfo& signature : facts.signatures) {
-    fmt::print("\nsignature \"{}\"\n", signature.key);
+    fmt::print("\nsignature \"{}\" (subgraph {})\n", signature.key,
+               signature.subgraph);
     std::vector<std::vector<std::string>> rows;
     for (const auto* list : {&signature.inputs, &signature.outputs}) {
       for (const TensorInfo& t : *list) {
@@ -106,25 +142,28 @@ void Print(const std::string& path, const ModelFacts& facts, bool all) {
     const SubgraphFacts& subgraph = facts.subgraphs[s];
     fmt::print("\nsubgraph {} \"{}\": {} operators, {} tensors\n", s,
                subgraph.name, subgraph.ops.size(), subgraph.tensors.size());
+    PrintEnds(subgraph);
     std::vector<std::vector<std::string>> rows;
     for (const auto& [name, count] : subgraph.op_counts) {
       rows.push_back({"  " + std::to_string(count), name});
     }
     PrintTable(rows);
     if (all) {
-      rows = {{"  op", "name", "inputs", "outputs"}};
+      rows = {{"  op", "name", "inputs", "outputs", "options"}};
       for (const OpFacts& op : subgraph.ops) {
         rows.push_back({fmt::format("  {}", op.index), op.name,
                         fmt::format("{}", fmt::join(op.inputs, " ")),
-                        fmt::format("{}", fmt::join(op.outputs, " "))});
+                        fmt::format("{}", fmt::join(op.outputs, " ")),
+                        OptionWords(op)});
       }
       PrintTable(rows);
-      rows = {
-          {"  tensor", "type", "shape", "constant", "quantization", "name"}};
+      rows = {{"  tensor", "type", "shape", "stored", "quantization", "name"}};
       for (const TensorFacts& t : subgraph.tensors) {
         rows.push_back({fmt::format("  {}", t.index), std::string(Name(t.type)),
                         ShapeWords(t.shape),
-                        t.constant_bytes ? Bytes(t.constant_bytes) : "",
+                        t.is_variable      ? "variable"
+                        : t.constant_bytes ? Bytes(t.constant_bytes)
+                                           : "",
                         t.quantization, t.name});
       }
       PrintTable(rows);

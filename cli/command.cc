@@ -20,8 +20,17 @@ std::atomic<bool> interrupted{false};
 std::atomic<bool> timed_out{false};
 double time_limit = 0;
 
+std::atomic<int> at_once{0};
+
 void OnSignal(int) {
   if (interrupted.exchange(true)) ::_exit(130);
+  if (at_once.load() > 0) {
+    constexpr std::string_view kMessage = "lathe: interrupted\n";
+    // Nothing is left to do when this fails.
+    [[maybe_unused]] const ssize_t written =
+        ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
+    ::_exit(130);
+  }
   stop_flag.store(true);
 }
 
@@ -61,8 +70,18 @@ void StartTimeLimit(double seconds) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     timed_out.store(true);
     stop_flag.store(true);
+    if (at_once.load() > 0) {
+      ::_exit(Report({ErrorCode::kInterrupted, "time limit"}));
+    }
   }).detach();
 }
+
+StopsAtOnce::StopsAtOnce() {
+  ++at_once;
+  // Stopped just before.
+  if (stop_flag.load()) ::_exit(Report({ErrorCode::kInterrupted, "stopped"}));
+}
+StopsAtOnce::~StopsAtOnce() { --at_once; }
 
 int Report(const Error& error) {
   if (error.code == ErrorCode::kInterrupted) {
@@ -112,10 +131,16 @@ void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
   app.add_option("--isa", common.isa,
                  "Use no instruction set above this one; `lathe doctor` "
                  "lists them (default: the CPU's best)");
+  if (runs == Runs::kMeasures) return;
   app.add_option("--precision", common.precision, "auto or f32 (default auto)");
   app.add_option("--memory-limit", common.memory_limit_bytes,
-                 "Most bytes of arena and run-time tensors of one model "
-                 "(default 2147483648)");
+                 "Most bytes of arena and run-time tensors of one model, from "
+                 "1 (default 2147483648)")
+      ->check([](const std::string& text) -> std::string {
+        const auto bytes = ParseUnsigned(text);
+        if (bytes && *bytes > 0) return {};
+        return fmt::format("{}; expected whole bytes from 1", text);
+      });
   app.add_option("--time-limit", common.time_limit_seconds,
                  "Give up after this many seconds (default: never)")
       ->check(CLI::PositiveNumber);

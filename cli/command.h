@@ -33,6 +33,9 @@ int CmdConvert(std::vector<std::string> args);
 int CmdInspect(std::vector<std::string> args);
 int CmdRun(std::vector<std::string> args);
 int CmdBench(std::vector<std::string> args);
+int CmdCompare(std::vector<std::string> args);
+int CmdExplain(std::vector<std::string> args);
+int CmdProfile(std::vector<std::string> args);
 int CmdDoctor(std::vector<std::string> args);
 
 // Options that every verb has, and those of verbs that run models.
@@ -45,7 +48,11 @@ struct Common {
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
   double time_limit_seconds = 0;
 };
-enum class Runs : uint8_t { kNo, kYes };
+enum class Runs : uint8_t {
+  kNo,        // --json and -q only.
+  kMeasures,  // Also --threads and --isa.
+  kYes,       // Also --precision and the limits.
+};
 
 // An application for a verb: summary, common options and an example in its
 // help. `example` is one line that works when pasted.
@@ -64,6 +71,16 @@ const std::atomic<bool>* StopFlag();
 void CatchInterrupts();
 // Sets the stop flag after `seconds`; 0 never.
 void StartTimeLimit(double seconds);
+
+// While one is alive, a stop ends the process at once: for work that cannot
+// look at the flag and has nothing to clean up, such as opening a model.
+class StopsAtOnce {
+ public:
+  StopsAtOnce();
+  ~StopsAtOnce();
+  StopsAtOnce(const StopsAtOnce&) = delete;
+  StopsAtOnce& operator=(const StopsAtOnce&) = delete;
+};
 
 // --- Messages and results ---------------------------------------------------
 

@@ -18,7 +18,10 @@ struct TensorFacts {
   ElementType type = ElementType::kFloat32;
   std::vector<int32_t> shape, shape_signature;
   uint64_t constant_bytes = 0;  // 0: not a constant.
-  std::string quantization;     // "", "per tensor", "per channel (axis 0)" ...
+  bool is_variable = false;     // Keeps its value between runs.
+  bool is_sparse = false;
+  std::string quantization;  // In words; empty: none.
+  QuantizationInfo parameters;
 };
 
 struct OpFacts {
@@ -26,7 +29,10 @@ struct OpFacts {
   std::string name;  // "CONV_2D", or the custom operator's name.
   int32_t version = 1;
   std::vector<int32_t> inputs, outputs;
-  std::string unsupported;  // Why this build cannot run it; empty: it can.
+  // Options that differ from the format's default, each value as JSON.
+  std::vector<std::pair<std::string, std::string>> options;
+  std::vector<uint32_t> calls;  // Subgraphs that it runs.
+  std::string unsupported;      // Why this build cannot run it; empty: it can.
 };
 
 struct SubgraphFacts {

@@ -101,6 +101,7 @@ struct TensorInfo {
 
 struct SignatureInfo {
   std::string key;  // Empty for subgraph 0 of a model without signatures.
+  uint32_t subgraph = 0;
   std::vector<TensorInfo> inputs, outputs;
 };
 
@@ -281,6 +282,7 @@ class LATHE_EXPORT Session {
   SessionStats stats() const;
 
   struct State;
+  const State& state() const { return *state_; }
 
  private:
   explicit Session(std::unique_ptr<State> state);

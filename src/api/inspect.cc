@@ -3,13 +3,16 @@
 #include "lathe/inspect.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
-#include <set>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "src/api/state.h"
 #include "src/base/mapped_file.h"
 #include "src/format/tflite/tflite.h"
+#include "src/graph/verify_parts.h"
 #include "src/plan/plan.h"
 
 namespace lathe {
@@ -37,6 +40,45 @@ std::string QuantizationWords(const graph::Tensor& tensor) {
                      q.scale.size());
 }
 
+std::string JsonText(const graph::AttributeValue& value) {
+  const auto number = [](double x) {
+    return std::isfinite(x) ? fmt::format("{}", x) : std::string("null");
+  };
+  const auto list = [](const auto& values, const auto& words) {
+    std::string text;
+    for (const auto& v : values) {
+      if (!text.empty()) text += ',';
+      text += words(v);
+    }
+    return fmt::format("[{}]", text);
+  };
+  return std::visit(
+      [&](const auto& v) -> std::string {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, double>) {
+          return number(v);
+        } else if constexpr (std::is_same_v<T, std::string>) {
+          std::string text;
+          for (const char c : v) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (c == '"' || c == '\\') text += '\\';
+            // Other bytes than ASCII need not be UTF-8.
+            text += byte < 0x20 || byte > 0x7E ? fmt::format("\\u{:04x}", byte)
+                                               : std::string(1, c);
+          }
+          return fmt::format("\"{}\"", text);
+        } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+          return list(v, number);
+        } else if constexpr (std::is_same_v<T, bool> ||
+                             std::is_same_v<T, int64_t>) {
+          return fmt::format("{}", v);
+        } else {
+          return list(v, [](auto x) { return fmt::format("{}", x); });
+        }
+      },
+      value);
+}
+
 SubgraphFacts Describe(const graph::Graph& graph,
                        const graph::Subgraph& subgraph) {
   SubgraphFacts facts;
@@ -52,7 +94,11 @@ SubgraphFacts Describe(const graph::Graph& graph,
     t.shape = tensor.shape;
     t.shape_signature = tensor.shape_signature;
     t.constant_bytes = graph.BufferOf(tensor).size();
+    t.is_variable = tensor.is_variable;
+    t.is_sparse = tensor.sparsity.has_value();
     t.quantization = QuantizationWords(tensor);
+    t.parameters = DescribeTensor(graph, subgraph, static_cast<int32_t>(i), {})
+                       .quantization;
     facts.tensors.push_back(std::move(t));
   }
   std::map<std::string, uint32_t> counts;
@@ -65,6 +111,12 @@ SubgraphFacts Describe(const graph::Graph& graph,
     o.version = op.version;
     o.inputs = op.inputs;
     o.outputs = op.outputs;
+    for (const graph::Attribute& field : op.options.fields) {
+      o.options.emplace_back(field.name, JsonText(field.value));
+    }
+    for (const int64_t called : graph::CalledSubgraphs(op)) {
+      o.calls.push_back(static_cast<uint32_t>(called));
+    }
     o.unsupported = plan::WhyUnsupported(graph, subgraph, op);
     ++counts[o.name];
     facts.ops.push_back(std::move(o));

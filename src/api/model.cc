@@ -65,6 +65,7 @@ std::vector<SignatureInfo> DescribeSignatures(const graph::Graph& graph) {
     const graph::Subgraph& subgraph = graph.subgraphs[signature.subgraph];
     SignatureInfo info;
     info.key = signature.key;
+    info.subgraph = signature.subgraph;
     for (const graph::NamedTensor& input : signature.inputs) {
       info.inputs.push_back(DescribeTensor(
           graph, subgraph, static_cast<int32_t>(input.tensor), input.name));

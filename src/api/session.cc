@@ -269,6 +269,15 @@ Result<Session> Session::Create(const Model& model,
   });
 }
 
+SessionView ViewOf(const Session& session) {
+  const Session::State& state = session.state();
+  return {.graph = &state.model->graph,
+          .subgraph = state.subgraph,
+          .executor = state.executor.get(),
+          .isa = state.isa,
+          .threads = static_cast<size_t>(state.threads.count())};
+}
+
 std::span<const TensorInfo> Session::inputs() const { return state_->inputs; }
 std::span<const TensorInfo> Session::outputs() const { return state_->outputs; }
 std::span<const StepInfo> Session::steps() const { return state_->steps; }

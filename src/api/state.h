@@ -38,6 +38,16 @@ struct Model::State {
   std::optional<uint64_t> hash;
 };
 
+// What a session runs, for reports about it.
+struct SessionView {
+  const graph::Graph* graph = nullptr;
+  size_t subgraph = 0;
+  const run::Executor* executor = nullptr;
+  Isa isa = Isa::kScalar;
+  size_t threads = 1;
+};
+SessionView ViewOf(const Session& session);
+
 // `name` empty: the tensor's own.
 TensorInfo DescribeTensor(const graph::Graph& graph,
                           const graph::Subgraph& subgraph, int32_t index,

@@ -190,7 +190,7 @@ Result<Packed> Lowering::PackConstant(
       fmt::format("{}/{}/{}/{}", KeyOf(tensor), Name(TypeOf(tensor)),
                   graph::ToString(ShapeOf(tensor)), layout);
   CountPacked(tensor);
-  return cache_.Get(key, bytes, [&](std::span<std::byte> to) {
+  return PackBytes(key, bytes, [&](std::span<std::byte> to) {
     std::vector<std::byte> space;
     pack(BytesOf(tensor, space), to);
     GiveBack(RootOf(tensor));
@@ -335,6 +335,7 @@ void Lowering::FinishConstants() {
 Result<Packed> Lowering::PackBytes(
     const std::string& key, uint64_t bytes,
     const std::function<void(std::span<std::byte>)>& pack) {
+  packed_bytes_ += bytes;
   return cache_.Get(key, bytes, pack);
 }
 
@@ -524,6 +525,8 @@ Status Lowering::PlaceTensors() {
   }
   for (size_t i = 0; i < tensors; ++i) {
     plan_.tensors[roots[i]].offset = arena.offsets[i];
+    plan_.tensors[roots[i]].first_step = blocks[i].first_step;
+    plan_.tensors[roots[i]].last_step = blocks[i].last_step;
   }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     plan_.steps[i].scratch_offset = arena.offsets[tensors + i];

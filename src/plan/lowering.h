@@ -74,6 +74,9 @@ class Lowering {
   void MakeConstant(int32_t output, int32_t source, std::string_view how,
                     Make make);
 
+  // Of all packings asked for so far.
+  uint64_t packed_bytes() const { return packed_bytes_; }
+
   // How the tensor's integers stand for reals; null when it is not quantized.
   const graph::Quantization* QuantizationOf(int32_t tensor) const;
   // Of a tensor with one scale. Errors: kInvalidInput when it has none.
@@ -134,6 +137,7 @@ class Lowering {
   std::map<int32_t, Derived> derived_;
   std::map<int32_t, std::string> keys_;  // Where the buffer does not say it.
   size_t node_ = 0;
+  uint64_t packed_bytes_ = 0;
 };
 
 #define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);

@@ -89,6 +89,7 @@ class Fuser {
       node.region = &region;
       node.inputs = region.inputs;
       node.outputs = region.outputs;
+      node.ops = region.ops;
       for (const uint32_t op : region.ops) {
         in_region[op] = true;
         node.last_op = std::max<size_t>(node.last_op, op);
@@ -102,6 +103,7 @@ class Fuser {
       node.inputs = node.op->inputs;
       node.outputs = node.op->outputs;
       node.last_op = i;
+      node.ops = {static_cast<uint32_t>(i)};
       nodes_.push_back(std::move(node));
     }
     absorbed_.resize(nodes_.size());
@@ -148,6 +150,14 @@ class Fuser {
     }
   }
 
+  // `node` does the work of the node at `other` too.
+  void Absorb(Node& node, size_t other) {
+    const std::vector<uint32_t>& more = nodes_[other].ops;
+    node.ops.insert(node.ops.end(), more.begin(), more.end());
+    std::ranges::sort(node.ops);
+    absorbed_[other] = true;
+  }
+
   void TakePad(Node& node) {
     const auto maker = OnlyMaker(node.inputs[0]);
     if (!maker || !IsOp(nodes_[*maker], OpCode::kPad)) return;
@@ -160,7 +170,7 @@ class Fuser {
     for (size_t k = 0; k < 4; ++k) node.pad[k] = static_cast<int32_t>(v[2 + k]);
     node.padded = true;
     node.inputs[0] = pad.inputs[0];
-    absorbed_[*maker] = true;
+    Absorb(node, *maker);
   }
 
   void TakeSnake(Node& node) {
@@ -173,7 +183,7 @@ class Fuser {
     }
     node.snake = snake.region;
     node.inputs[0] = snake.inputs[0];
-    absorbed_[*maker] = true;
+    Absorb(node, *maker);
   }
 
   void TakeSplit(Node& node) {
@@ -191,7 +201,7 @@ class Fuser {
     if (!axis || ((*axis)[0] != rank - 1 && (*axis)[0] != -1)) return;
     node.halves_of = x;
     node.inputs = {x};
-    absorbed_[*maker_[value]] = true;
+    Absorb(node, *maker_[value]);
   }
 
   // The ADD takes the producer's place in `nodes_`, because it stands later.
@@ -217,6 +227,8 @@ class Fuser {
       grown.residual = other;
       grown.outputs = add.outputs;
       grown.last_op = add.last_op;
+      grown.ops.insert(grown.ops.end(), add.ops.begin(), add.ops.end());
+      std::ranges::sort(grown.ops);
       absorbed_[*maker] = true;
       nodes_[i] = std::move(grown);
       return;

@@ -17,7 +17,8 @@ struct Node {
   const graph::Op* op = nullptr;  // Exactly one of these two.
   const graph::Region* region = nullptr;
   std::vector<int32_t> inputs, outputs;
-  size_t last_op = 0;  // It runs where this operator stands.
+  size_t last_op = 0;         // It runs where this operator stands.
+  std::vector<uint32_t> ops;  // All operators that it stands for, ascending.
 
   // Convolutions: the snake in front, and the zero padding of a PAD in front
   // (top, bottom, left, right).

@@ -23,6 +23,7 @@ std::vector<Node> SingleNodes(const graph::Subgraph& subgraph, size_t first,
     node.inputs = node.op->inputs;
     node.outputs = node.op->outputs;
     node.last_op = i;
+    node.ops = {static_cast<uint32_t>(i)};
     nodes.push_back(std::move(node));
   }
   return nodes;
@@ -87,7 +88,15 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       }
       prepare = RowFor({graph, source, *node.op})->prepare;
     }
-    if (Status status = prepare(lowering, node); !status) {
+    const size_t steps = lowering.plan().steps.size();
+    const uint64_t packed = lowering.packed_bytes();
+    const Status status = prepare(lowering, node);
+    for (size_t i = steps; i < lowering.plan().steps.size(); ++i) {
+      lowering.plan().steps[i].ops = node.ops;
+      if (i > steps) continue;
+      lowering.plan().steps[i].packed_bytes = lowering.packed_bytes() - packed;
+    }
+    if (!status) {
       if (lowering.waits() && problems.empty()) {
         return MakePlan(
             graph, subgraph, known, options, cache,

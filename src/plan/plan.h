@@ -63,6 +63,9 @@ struct PlanTensor {
   // Of an alias: the tensor whose memory it lies in and where; else itself, 0.
   int32_t root = 0;
   uint64_t root_offset = 0;  // An outside tensor's root may be outside too.
+  // Of a kArena root: the steps between which its bytes are its own. The first
+  // is the larger one where nothing uses it.
+  uint32_t first_step = UINT32_MAX, last_step = 0;
 };
 
 // What a step gets when it runs.
@@ -91,6 +94,10 @@ struct Step {
   int32_t may_overwrite = graph::kNoTensor;
   uint64_t scratch_bytes = 0;
   uint64_t scratch_offset = 0;  // In the arena; filled by MakePlan.
+  // Filled by MakePlan: the subgraph's operators that it stands for, and the
+  // packed weights it holds.
+  std::vector<uint32_t> ops;
+  uint64_t packed_bytes = 0;
   std::function<Status(const StepContext&)> run;
 };
 
