@@ -150,6 +150,9 @@ std::span<const std::byte> Lowering::ConstantBytes(int32_t tensor) const {
 std::string Lowering::KeyOf(int32_t tensor) const {
   const auto found = keys_.find(tensor);
   if (found != keys_.end()) return found->second;
+  if (!graph_.IsConstant(subgraph_.tensors[tensor]) && known_[tensor].values) {
+    return fmt::format("values {}", fmt::join(*known_[tensor].values, ","));
+  }
   return std::to_string(subgraph_.tensors[tensor].buffer);
 }
 

@@ -23,6 +23,9 @@ using graph::Type;
 using kernels::FinishRow;
 using kernels::Integer;
 
+// Of a transposed convolution: each is a grid of the plan.
+constexpr size_t kMostPhases = 1 << 16;
+
 int32_t InputOf(const Node& node, size_t i) {
   return i < node.inputs.size() ? node.inputs[i] : graph::kNoTensor;
 }
@@ -178,6 +181,10 @@ Status PrepareTransposeConvQuantized(Lowering& lowering, const Node& node) {
                ActivationOf(node.op->options));
   LATHE_ASSIGN(const QuantizedWeights weights,
                WeightsOf(lowering, w, shape.out_c, 0));
+  if (shape.stride_h * shape.stride_w > kMostPhases) {
+    return Unsupported("strides {} and {} have no kernel", shape.stride_h,
+                       shape.stride_w);
+  }
   kernels::IntConv conv = kernels::PlanIntTransposeConv(
       kernels::ChooseQuantized(lowering.options().isa), shape,
       lowering.options().threads);
@@ -431,9 +438,9 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
                              bytes + block_scales.size() * sizeof(float),
                              [&](const int8_t* from, std::span<std::byte> to) {
                                PackMatrix(matmul, from, to.data());
-                               std::memcpy(to.data() + bytes,
-                                           block_scales.data(),
-                                           block_scales.size() * sizeof(float));
+                               std::ranges::copy(
+                                   std::as_bytes(std::span(block_scales)),
+                                   to.begin() + bytes);
                              }));
   } else {
     step.inputs.push_back(w);

@@ -30,6 +30,7 @@ size_t DepthwiseScratchFloats(const ConvShape& s, size_t threads) {
 void RunDepthwise(const ConvShape& s, const DepthwiseArgs& args,
                   ThreadPool& pool, float* scratch, StopToken stop) {
   const Clamp clamp = ClampOf(args.activation);
+  if (s.out_c == 0) return;
   const size_t multiplier = s.out_c / s.in_c;
   pool.Run(s.batch * s.out_h, [&](size_t job, size_t thread) {
     if (Stopped(stop)) return;

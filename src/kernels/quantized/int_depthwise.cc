@@ -31,6 +31,7 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
                    s.batch, image_size, pool, scratch);
   std::byte* jobs =
       scratch + CenteredScratchBytes(d.dynamic, d.type, s.batch, image_size);
+  if (s.out_c == 0) return;
   const size_t multiplier = s.out_c / s.in_c;
   const bool wide = output.kind == FinishRow::Kind::kWide;
 
