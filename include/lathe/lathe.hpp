@@ -262,9 +262,8 @@ class LATHE_EXPORT Session {
   std::vector<TensorInfo> tensors() const;
 
   // Gives an input a new shape: dims that are -1 in its shape_signature may
-  // change; where there is no shape_signature, any dim may. Plans again;
-  // inputs' contents are lost and variables start anew; resources stay. On an
-  // error the session stays as it was.
+  // change. Plans again; inputs' contents are lost and variables start anew;
+  // resources stay. On an error the session stays as it was.
   Status Resize(std::string_view name, std::span<const int32_t> shape);
   // Several inputs at once, where one alone would not fit the others.
   Status Resize(std::span<const InputShape> shapes);

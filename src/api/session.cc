@@ -348,12 +348,12 @@ Status CheckShape(const TensorInfo& input, std::span<const int32_t> shape,
   const auto allowed = [&](size_t dim) {
     if (shape[dim] == input.shape[dim]) return true;
     return shape[dim] > 0 && !constant &&
-           (input.shape_signature.empty() || input.shape_signature[dim] == -1);
+           !input.shape_signature.empty() && input.shape_signature[dim] == -1;
   };
   bool fits = shape.size() == input.shape.size();
   for (size_t dim = 0; fits && dim < shape.size(); ++dim) fits = allowed(dim);
   if (fits) return {};
-  std::string free = "any dim may change to one above 0";
+  std::string free = "nothing may change";
   if (constant) free = "nothing may change, because it is a constant";
   if (!constant && !input.shape_signature.empty()) {
     free = "-1 of " + graph::ToString(input.shape_signature) + " may change";
