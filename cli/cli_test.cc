@@ -86,6 +86,8 @@ TEST_F(Cli, BadValuesAreRefusedWithTheirCode) {
       {"run x.tflite --memory-limit -1", 2},
       {"run x.tflite --memory-limit lots", 2},
       {"run x.tflite --time-limit 0", 2},
+      {"run x.tflite --time-limit nan", 2},
+      {"run x.tflite --time-limit inf", 2},
       {"doctor --precision f32", 2},
       {"doctor --memory-limit 5", 2},
       {"doctor --time-limit 5", 2},

@@ -142,8 +142,13 @@ void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
         return fmt::format("{}; expected whole bytes from 1", text);
       });
   app.add_option("--time-limit", common.time_limit_seconds,
-                 "Give up after this many seconds (default: never)")
-      ->check(CLI::PositiveNumber);
+                 "Give up after this many seconds, above 0 to 1e9 (default: "
+                 "never)")
+      ->check([](const std::string& text) -> std::string {
+        const auto seconds = ParseNumber(text);
+        if (seconds && *seconds > 0 && *seconds <= 1e9) return {};
+        return fmt::format("{}; expected a number above 0, at most 1e9", text);
+      });
 }
 
 std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
