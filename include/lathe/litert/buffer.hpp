@@ -166,7 +166,7 @@ class TensorBufferScopedLock {
   }
   template <typename T = void>
   static Expected<std::pair<TensorBufferScopedLock, const T*>> Create(
-      const TensorBuffer& tensor_buffer, TensorBuffer::LockMode mode) {
+      const TensorBuffer& tensor_buffer, TensorBuffer::LockMode) {
     auto memory = tensor_buffer.Memory();
     if (!memory) return memory.Error();
     return std::pair(TensorBufferScopedLock(tensor_buffer.state_),

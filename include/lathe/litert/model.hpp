@@ -299,7 +299,8 @@ class LATHE_EXPORT CompiledModel : public SignatureTable {
   Expected<bool> IsNonCpuFullyAccelerated() { return false; }
 
   // Asked between steps, on the thread that runs; true ends the run with
-  // kCancelled.
+  // kCancelled. A loop of the model counts as one step. Must not call the
+  // model.
   void SetCancellationFunction(void* data, bool (*check_cancelled)(void*));
   void SetCancellationFunction(AnyInvocable<bool()> check_cancelled);
 
