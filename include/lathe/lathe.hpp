@@ -268,10 +268,10 @@ class LATHE_EXPORT Session {
   // Several inputs at once, where one alone would not fit the others.
   Status Resize(std::span<const InputShape> shapes);
 
-  // Computes the outputs. Allocates nothing, except where shapes depend on
-  // values and have changed. The result does not depend on the number of
-  // threads. Variables keep their state between runs. Errors: kInvalidInput for
-  // values (such as an index out of range), kInterrupted.
+  // Computes the outputs. Allocates nothing, except in control flow, for
+  // strings and where shapes depend on values. The result does not depend on
+  // the number of threads. Variables keep their state between runs. Errors:
+  // kInvalidInput for values (such as an index out of range), kInterrupted.
   Status Run();
 
   // Variables and resources as they were before the first run.

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs a build, builds examples/find_package against it and runs that.
+#   check_install.sh BUILD MODEL.tflite
+set -euo pipefail
+build=$1 model=$2
+source=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+quietly() { "$@" >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }; }
+
+quietly cmake --install "$build" --prefix "$folder/lathe"
+quietly cmake -S "$source/examples/find_package" -B "$folder/build" \
+  -DCMAKE_PREFIX_PATH="$folder/lathe" -DCMAKE_BUILD_TYPE=Release
+quietly cmake --build "$folder/build"
+for example in run_model run_model_c litert_twin; do
+  "$folder/build/$example" "$model"
+done
