@@ -58,20 +58,23 @@ void ThreadPool::Run(size_t jobs, JobRef job) {
     job_ = &job;
     jobs_ = jobs;
     next_.store(0, std::memory_order_relaxed);
-    busy_ = workers_.size();
-    busy_seen_.store(busy_, std::memory_order_relaxed);
     ++round_;
     round_seen_.fetch_add(1, std::memory_order_release);
   }
   start_.notify_all();
   TakeJobs(job, jobs, 0);
+  {
+    // Whoever wakes up from here on is too late and stays out: a small step
+    // does not wait for threads that sleep.
+    const std::lock_guard lock(mutex_);
+    job_ = nullptr;
+  }
   for (int i = 0; i < kSpins; ++i) {
     if (busy_seen_.load(std::memory_order_acquire) == 0) break;
     Pause();
   }
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return busy_ == 0; });
-  job_ = nullptr;
 }
 
 void ThreadPool::Work(size_t thread) {
@@ -90,8 +93,11 @@ void ThreadPool::Work(size_t thread) {
       if (stop_) return;
       seen = round_;
       seen_hint = round_seen_.load(std::memory_order_relaxed);
+      if (job_ == nullptr) continue;
       job = job_;
       jobs = jobs_;
+      ++busy_;
+      busy_seen_.store(busy_, std::memory_order_relaxed);
     }
     TakeJobs(*job, jobs, thread);
     {

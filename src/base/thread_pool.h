@@ -64,7 +64,7 @@ class ThreadPool {
   const JobRef* job_ = nullptr;
   size_t jobs_ = 0;
   uint64_t round_ = 0;
-  size_t busy_ = 0;
+  size_t busy_ = 0;  // Workers inside the round.
   bool stop_ = false;
   std::atomic<size_t> next_{0};
   // What workers look at before they sleep; spinning for some microseconds
