@@ -1,6 +1,7 @@
 #include "src/kernels/elementwise/broadcast.h"
 
 #include <algorithm>
+#include <array>
 
 namespace lathe::kernels {
 namespace {
@@ -51,6 +52,48 @@ BroadcastLoops PlanBroadcast(std::span<const int32_t> a,
   return loops;
 }
 
+namespace {
+
+// A short row against every row of a matrix, such as a factor for each of three
+// channels: the row is repeated, so that runs are long enough for vectors. The
+// values are the same, element by element.
+bool RunShortRows(const ElementwiseKernels& kernels, Binary kind,
+                  const BroadcastLoops& loops, const float* a, const float* b,
+                  float* y, Clamp clamp, ThreadPool& pool) {
+  constexpr size_t kRepeated = 1024;
+  if (loops.rank != 2) return false;
+  const size_t rows = loops.size[0], count = loops.size[1];
+  if (count > kRepeated / 16 || loops.a_stride[1] != 1 ||
+      loops.b_stride[1] != 1) {
+    return false;
+  }
+  const bool a_repeats = loops.a_stride[0] == 0;
+  const bool b_repeats = loops.b_stride[0] == 0;
+  if (a_repeats == b_repeats ||
+      (a_repeats ? loops.b_stride[0] : loops.a_stride[0]) != count) {
+    return false;
+  }
+  const size_t rows_at_once = kRepeated / count;
+  const size_t per_job = (kPiece / kRepeated) * rows_at_once;
+  pool.Run((rows + per_job - 1) / per_job, [&](size_t job, size_t) {
+    std::array<float, kRepeated> repeated;
+    const float* row = a_repeats ? a : b;
+    for (size_t i = 0; i < rows_at_once * count; ++i) {
+      repeated[i] = row[i % count];
+    }
+    const size_t end = std::min(rows, (job + 1) * per_job);
+    for (size_t i = job * per_job; i < end; i += rows_at_once) {
+      const size_t at = i * count;
+      const size_t n = std::min(rows_at_once, end - i) * count;
+      kernels.binary(kind, n, a_repeats ? repeated.data() : a + at, 1,
+                     b_repeats ? repeated.data() : b + at, 1, y + at, clamp);
+    }
+  });
+  return true;
+}
+
+}  // namespace
+
 void RunBinaryF32(const ElementwiseKernels& kernels, Binary kind,
                   const BroadcastLoops& loops, const float* a, const float* b,
                   float* y, Activation activation, ThreadPool& pool) {
@@ -67,6 +110,7 @@ void RunBinaryF32(const ElementwiseKernels& kernels, Binary kind,
     });
     return;
   }
+  if (RunShortRows(kernels, kind, loops, a, b, y, clamp, pool)) return;
   const size_t runs = loops.elements / count;
   const size_t per_job = std::max<size_t>(1, kPiece / count);
   pool.Run((runs + per_job - 1) / per_job, [&](size_t job, size_t) {

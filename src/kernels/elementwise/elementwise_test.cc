@@ -314,6 +314,12 @@ TEST(Binary, BroadcastsAnyPairOfShapes) {
        {2, 2, 3, 2, 2, 2, 3, 2}},
       {{3, 10000}, {3, 1}, {3, 10000}},
       {{20000}, {20000}, {20000}},
+      // Short rows that are repeated, around the longest of them.
+      {{9001, 3}, {3}, {9001, 3}},
+      {{3}, {5000, 3}, {5000, 3}},
+      {{200, 64}, {64}, {200, 64}},
+      {{64}, {17, 64}, {17, 64}},
+      {{200, 65}, {65}, {200, 65}},
   };
   ThreadPool one(1), three(3);
   for (const Isa isa : IsasHere()) {
