@@ -31,7 +31,7 @@ size_t FirstInvalidUtf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const uint32_t lead = byte(i);
     size_t more = 0;
-    uint32_t code = lead, least = 0;
+    uint32_t code = 0, least = 0;
     if (lead < 0x80) {
       ++i;
       continue;

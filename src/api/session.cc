@@ -347,8 +347,8 @@ Status CheckShape(const TensorInfo& input, std::span<const int32_t> shape,
                   bool constant) {
   const auto allowed = [&](size_t dim) {
     if (shape[dim] == input.shape[dim]) return true;
-    return shape[dim] > 0 && !constant &&
-           !input.shape_signature.empty() && input.shape_signature[dim] == -1;
+    return shape[dim] > 0 && !constant && !input.shape_signature.empty() &&
+           input.shape_signature[dim] == -1;
   };
   bool fits = shape.size() == input.shape.size();
   for (size_t dim = 0; fits && dim < shape.size(); ++dim) fits = allowed(dim);

@@ -111,8 +111,8 @@ TEST(SessionTest, TakesTensorsByNameOrPosition) {
 
 TEST(SessionTest, NamesWhatThereIsWhenATensorIsNot) {
   Session session = MustCreate(MustOpen(kTwoSignatures));
-  for (const char* name : {"c", "", "#2", "#-1", "#", "#0x", "# 0",
-                           "#99999999999999999999999"}) {
+  for (const char* name :
+       {"c", "", "#2", "#-1", "#", "#0x", "# 0", "#99999999999999999999999"}) {
     ExpectUsage(session.Input<float>(name),
                 AllOf(HasSubstr(fmt::format("input \"{}\"", name)),
                       HasSubstr("\"a\" \"b\"")));

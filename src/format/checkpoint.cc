@@ -87,7 +87,7 @@ Checkpoint::Checkpoint(std::string path, std::shared_ptr<const MappedFile> file,
 namespace {
 
 Result<std::shared_ptr<const Checkpoint>> OpenMapped(
-    std::shared_ptr<const MappedFile> file) {
+    const std::shared_ptr<const MappedFile>& file) {
   const std::string& path = file->path();
   const std::span<const std::byte> bytes = file->bytes();
   const auto starts_with = [&](std::string_view head, size_t at = 0) {
@@ -112,9 +112,10 @@ Result<std::shared_ptr<const Checkpoint>> OpenMapped(
 
 Result<std::shared_ptr<const Checkpoint>> Checkpoint::Open(
     const std::string& path) {
-  LATHE_ASSIGN(std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  LATHE_ASSIGN(const std::shared_ptr<const MappedFile> file,
+               MappedFile::Open(path));
   try {
-    return OpenMapped(std::move(file));
+    return OpenMapped(file);
   } catch (const std::exception& e) {
     return SystemError("{}: cannot be read: {}", path, e.what());
   }

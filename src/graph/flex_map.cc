@@ -143,7 +143,7 @@ class Reader {
   Result<std::optional<AttributeValue>> Value(const Slot& slot) const {
     const uint8_t kind = slot.kind();
     if (kind == kInt || kind == kUint || kind == kFloat) {
-      const auto number = Number(kind, slot.at, slot.width);
+      auto number = Number(kind, slot.at, slot.width);
       if (!number) return Bad(slot.at);
       return number;
     }
@@ -160,7 +160,7 @@ class Reader {
     const size_t width = slot.inner_width();
     if (!at) return Bad(slot.at);
     if (kind >= kIndirectInt && kind <= kIndirectFloat) {
-      const auto number =
+      auto number =
           Number(static_cast<uint8_t>(kind - kIndirectInt + kInt), *at, width);
       if (!number) return Bad(*at);
       return number;
@@ -214,7 +214,7 @@ class Reader {
     for (size_t i = 0; i < count; ++i) {
       const uint8_t kind = kind_of(i);
       if (kind < kInt || kind > kFloat) return std::nullopt;
-      const auto number = Number(kind, at + i * width, width);
+      auto number = Number(kind, at + i * width, width);
       if (!number) return Bad(at);
       if (const auto* v = std::get_if<int64_t>(&*number)) {
         whole.push_back(*v);

@@ -504,7 +504,8 @@ output c
                     Best());
   ASSERT_FALSE(bench.status());
   EXPECT_EQ(bench.status().error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(bench.status().error().message, HasSubstr("(\"a\"): no kernel for EXP from (int32) to (int32)"));
+  EXPECT_THAT(bench.status().error().message,
+              HasSubstr("(\"a\"): no kernel for EXP from (int32) to (int32)"));
   EXPECT_THAT(bench.status().error().message,
               HasSubstr("(\"b\"): no kernel for SIN"));
   EXPECT_THAT(bench.status().error().message, testing::Not(HasSubstr("COS")));

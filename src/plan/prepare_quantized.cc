@@ -98,7 +98,7 @@ bool OneScale(const QuantizedWeights& weights) {
 // CONV_2D and TRANSPOSE_CONV from here on: `conv` knows the shape.
 Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
                int32_t x, int32_t w, int32_t bias,
-               const QuantizedWeights& weights, Tables tables,
+               const QuantizedWeights& weights, const Tables& tables,
                const std::string& layout, uint64_t flops) {
   LATHE_ASSIGN(const Activations activations, ActivationsOf(lowering, x));
   conv.dynamic = activations.dynamic;
