@@ -187,7 +187,7 @@ std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
   return std::nullopt;
 }
 
-void PrintJson(std::string_view verb, Json fields, FILE* to) {
+void PrintJson(std::string_view verb, const Json& fields, FILE* to) {
   Json object = {{"schema", fmt::format("lathe.{}/1", verb)}};
   object.update(fields);
   fmt::print(to, "{}\n",

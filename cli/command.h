@@ -94,7 +94,7 @@ std::optional<std::string> Nearest(std::string_view word,
 
 // One object, "schema": "lathe.VERB/1" first. To standard error where standard
 // output carries a file.
-void PrintJson(std::string_view verb, Json fields, FILE* to = stdout);
+void PrintJson(std::string_view verb, const Json& fields, FILE* to = stdout);
 // Columns padded to their widest cell.
 void PrintTable(const std::vector<std::vector<std::string>>& rows);
 std::string Bytes(uint64_t bytes);  // "1.5 GB"

@@ -51,7 +51,8 @@ Result<TensorId> PositionBias(Builder& b, const T5Config& c, int32_t window,
         const int32_t bucket = RelativeBucket(j - i, c.buckets, c.furthest);
         bias[(static_cast<size_t>(h) * w + static_cast<size_t>(i)) * w +
              static_cast<size_t>(j)] =
-            table[static_cast<size_t>(bucket * c.heads + h)];
+            table[static_cast<size_t>(bucket) * static_cast<size_t>(c.heads) +
+                  static_cast<size_t>(h)];
       }
     }
   }
