@@ -81,7 +81,8 @@ void RunMirrorPad(std::span<const int32_t> shape,
                   ThreadPool& pool) {
   const size_t rank = shape.size();
   const auto out_dim = [&](size_t d) {
-    return static_cast<size_t>(shape[d] + before[d] + after[d]);
+    return static_cast<size_t>(shape[d]) + static_cast<size_t>(before[d]) +
+           static_cast<size_t>(after[d]);
   };
   size_t elements = 1;
   for (size_t d = 0; d < rank; ++d) elements *= out_dim(d);
