@@ -239,7 +239,7 @@ Status PrepareAttention(Lowering& lowering, const Node& node) {
   const auto offsets = [&](const graph::Shape& s) {
     std::vector<size_t> out;
     const size_t matrix =
-        (s.size() >= 1 ? static_cast<size_t>(s[s.size() - 1]) : 1) *
+        (s.empty() ? 1 : static_cast<size_t>(s.back())) *
         (s.size() >= 2 ? static_cast<size_t>(s[s.size() - 2]) : 1);
     for (size_t batch = 0; batch < shape.batches; ++batch) {
       size_t rest = batch, run = matrix, at = 0;
