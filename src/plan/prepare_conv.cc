@@ -57,9 +57,8 @@ void AddOperands(Step& step, const Lowering& lowering, int32_t w, int32_t bias,
   }
 }
 
-}  // namespace
-
-kernels::ConvShape Conv2dShapeOf(const Lowering& lowering, const Node& node) {
+kernels::ConvShape ShapeWithGroups(const Lowering& lowering, const Node& node,
+                                   size_t groups) {
   const graph::Shape& in = lowering.ShapeOf(node.inputs[0]);
   const graph::Shape& out = lowering.ShapeOf(node.outputs[0]);
   const graph::Shape& filter = lowering.ShapeOf(node.inputs[1]);
@@ -73,29 +72,22 @@ kernels::ConvShape Conv2dShapeOf(const Lowering& lowering, const Node& node) {
   shape.out_c = out[3];
   shape.kernel_h = filter[1];
   shape.kernel_w = filter[2];
-  shape.groups = in[3] / filter[3];
+  shape.groups = groups;
   SetWindows(node, shape);
   return shape;
 }
 
+}  // namespace
+
+kernels::ConvShape Conv2dShapeOf(const Lowering& lowering, const Node& node) {
+  const size_t in_c = lowering.ShapeOf(node.inputs[0])[3];
+  return ShapeWithGroups(lowering, node,
+                         in_c / lowering.ShapeOf(node.inputs[1])[3]);
+}
+
 kernels::ConvShape DepthwiseShapeOf(const Lowering& lowering,
                                     const Node& node) {
-  const graph::Shape& in = lowering.ShapeOf(node.inputs[0]);
-  const graph::Shape& out = lowering.ShapeOf(node.outputs[0]);
-  const graph::Shape& filter = lowering.ShapeOf(node.inputs[1]);
-  kernels::ConvShape shape;
-  shape.batch = in[0];
-  shape.in_h = in[1];
-  shape.in_w = in[2];
-  shape.in_c = in[3];
-  shape.out_h = out[1];
-  shape.out_w = out[2];
-  shape.out_c = out[3];
-  shape.kernel_h = filter[1];
-  shape.kernel_w = filter[2];
-  shape.groups = in[3];
-  SetWindows(node, shape);
-  return shape;
+  return ShapeWithGroups(lowering, node, lowering.ShapeOf(node.inputs[0])[3]);
 }
 
 kernels::TransposeConvShape TransposeConvShapeOf(const Lowering& lowering,

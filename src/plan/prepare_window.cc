@@ -25,45 +25,9 @@ using graph::Type;
 using kernels::Combine;
 using kernels::Number;
 
-constexpr TypeMask kWhole =
-    Types({Type::kInt8, Type::kUint8, Type::kInt16, Type::kUint16, Type::kInt32,
-           Type::kUint32, Type::kInt64, Type::kUint64});
 constexpr TypeMask kNumbers =
-    kWhole | Types({Type::kFloat32, Type::kFloat64, Type::kFloat16,
-                    Type::kBfloat16, Type::kBool});
-
-std::optional<Number> NumberOf(Type type) {
-  switch (type) {
-    case Type::kFloat32:
-      return Number::kFloat32;
-    case Type::kFloat64:
-      return Number::kFloat64;
-    case Type::kFloat16:
-      return Number::kFloat16;
-    case Type::kBfloat16:
-      return Number::kBfloat16;
-    case Type::kInt8:
-      return Number::kInt8;
-    case Type::kUint8:
-      return Number::kUint8;
-    case Type::kInt16:
-      return Number::kInt16;
-    case Type::kUint16:
-      return Number::kUint16;
-    case Type::kInt32:
-      return Number::kInt32;
-    case Type::kUint32:
-      return Number::kUint32;
-    case Type::kInt64:
-      return Number::kInt64;
-    case Type::kUint64:
-      return Number::kUint64;
-    case Type::kBool:
-      return Number::kBool;
-    default:
-      return std::nullopt;
-  }
-}
+    kIntegers | Types({Type::kFloat32, Type::kFloat64, Type::kFloat16,
+                       Type::kBfloat16, Type::kBool});
 
 Result<kernels::CombineFn> CombineFor(Combine combine, Type type) {
   const std::optional<Number> number = NumberOf(type);
@@ -522,9 +486,9 @@ constexpr OpRow kRows[] = {
     {OpCode::kStablehloMinimum, PrepareStablehloBinary, kNumbers, -1, KeepsType,
      kKeepsType},
     {OpCode::kStablehloAnd, PrepareStablehloBinary,
-     kWhole | Types({Type::kBool}), -1, KeepsType, kKeepsType},
-    {OpCode::kStablehloShiftLeft, PrepareStablehloBinary, kWhole, -1, KeepsType,
-     kKeepsType},
+     kIntegers | Types({Type::kBool}), -1, KeepsType, kKeepsType},
+    {OpCode::kStablehloShiftLeft, PrepareStablehloBinary, kIntegers, -1,
+     KeepsType, kKeepsType},
     {OpCode::kReduceWindow, PrepareReduceWindow, kNumbers, -1, KeepsType,
      kKeepsType},
     {OpCode::kStablehloReduceWindow, PrepareStablehloReduceWindow, kNumbers, -1,
