@@ -8,7 +8,8 @@
 #include "fmt/ranges.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/mapped_file.h"
-#include "src/kernels/quantized/narrow.h"
+#include "src/kernels/movement/narrow.h"
+#include "src/kernels/quantized/densify.h"
 #include "src/plan/arena.h"
 
 namespace lathe::plan {
@@ -304,12 +305,10 @@ void Lowering::DensifyConstant(int32_t tensor) {
       return kernels::Densify(levels, bits / 8, from.data(), to.data());
     }
     const size_t stored = from.size() * 8 / bits;
-    std::vector<int8_t> values(stored), dense(elements);
-    kernels::UnpackNarrow(from.data(), bits, true, stored, values.data());
-    kernels::Densify(levels, 1,
-                     reinterpret_cast<const std::byte*>(values.data()),
-                     reinterpret_cast<std::byte*>(dense.data()));
-    kernels::PackNarrow(dense.data(), bits, elements, to.data());
+    std::vector<std::byte> values(stored), dense(elements);
+    kernels::Unpack({bits, true}, stored, from.data(), values.data());
+    kernels::Densify(levels, 1, values.data(), dense.data());
+    kernels::Pack({bits, true}, elements, dense.data(), to.data());
   };
   const auto subgraph = &subgraph_ - graph_.subgraphs.data();
   keys_[tensor] = fmt::format("{}/dense {}.{}", facts.buffer, subgraph, tensor);

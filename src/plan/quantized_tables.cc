@@ -1,4 +1,4 @@
-#include "src/kernels/quantized/narrow.h"
+#include "src/kernels/movement/narrow.h"
 #include "src/kernels/quantized/requantize.h"
 #include "src/plan/prepare_quantized.h"
 
@@ -162,7 +162,8 @@ PlainWeights PlainWeightsOf(std::span<const std::byte> bytes, Type type,
     return plain;
   }
   plain.unpacked.resize(n);
-  kernels::UnpackNarrow(bytes.data(), bits, true, n, plain.unpacked.data());
+  kernels::Unpack({bits, true}, n, bytes.data(),
+                  reinterpret_cast<std::byte*>(plain.unpacked.data()));
   plain.data = plain.unpacked.data();
   return plain;
 }

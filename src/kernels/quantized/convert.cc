@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "src/base/half.h"
-#include "src/kernels/quantized/narrow.h"
+#include "src/kernels/movement/narrow.h"
 
 namespace lathe::kernels {
 namespace {
@@ -74,13 +74,12 @@ void DequantizePart(const QuantizedKernels& kernels, Stored type,
     default:
       break;
   }
-  std::array<int8_t, kPerBlock> plain;
+  std::array<std::byte, kPerBlock> plain;
   for (; first < last; first += kPerBlock) {
     const size_t end = std::min(last, first + kPerBlock);
-    UnpackNarrow(x, BitsOf(type), type != Stored::kUint4, end - first,
-                 plain.data());
-    LoadRuns(kernels, Integer::kInt8, scaling, first, end,
-             reinterpret_cast<const std::byte*>(plain.data()), y);
+    Unpack({BitsOf(type), type != Stored::kUint4}, end - first, x,
+           plain.data());
+    LoadRuns(kernels, Integer::kInt8, scaling, first, end, plain.data(), y);
     x += kPerBlock * BitsOf(type) / 8;
   }
 }
@@ -126,12 +125,12 @@ void QuantizePart(const QuantizedKernels& kernels, Stored type,
                                                      : Integer::kInt16;
     return StoreRuns(kernels, integer, limits, scaling, first, last, x, y);
   }
-  std::array<int8_t, kPerBlock> plain;
+  std::array<std::byte, kPerBlock> plain;
   for (; first < last; first += kPerBlock) {
     const size_t end = std::min(last, first + kPerBlock);
     StoreRuns(kernels, Integer::kInt8, limits, scaling, first, end, x,
-              reinterpret_cast<std::byte*>(plain.data()));
-    PackNarrow(plain.data(), BitsOf(type), end - first, y);
+              plain.data());
+    Pack({BitsOf(type), true}, end - first, plain.data(), y);
     y += kPerBlock * BitsOf(type) / 8;
   }
 }

@@ -1,7 +1,8 @@
 #include "src/kernels/quantized/convert.h"
 
 #include "src/base/half.h"
-#include "src/kernels/quantized/narrow.h"
+#include "src/kernels/movement/narrow.h"
+#include "src/kernels/quantized/densify.h"
 #include "src/kernels/test_support.h"
 
 namespace lathe::kernels {
@@ -18,8 +19,10 @@ TEST(Narrow, UnpackingUndoesPacking) {
               static_cast<int8_t>(low + static_cast<int>(i % (1u << bits)));
         }
         std::vector<std::byte> packed((n * bits + 7) / 8);
-        PackNarrow(from.data(), bits, n, packed.data());
-        UnpackNarrow(packed.data(), bits, is_signed, n, to.data());
+        Pack({bits, is_signed}, n,
+             reinterpret_cast<const std::byte*>(from.data()), packed.data());
+        Unpack({bits, is_signed}, n, packed.data(),
+               reinterpret_cast<std::byte*>(to.data()));
         EXPECT_EQ(from, to) << bits << " bits, n=" << n;
       }
     }
@@ -29,10 +32,11 @@ TEST(Narrow, UnpackingUndoesPacking) {
 TEST(Narrow, LowBitsComeFirst) {
   const std::byte packed[] = {std::byte{0x8F}};
   int8_t plain[4];
-  UnpackNarrow(packed, 4, true, 2, plain);
+  auto* bytes = reinterpret_cast<std::byte*>(plain);
+  Unpack({4, true}, 2, packed, bytes);
   EXPECT_EQ(plain[0], -1);
   EXPECT_EQ(plain[1], -8);
-  UnpackNarrow(packed, 2, true, 4, plain);
+  Unpack({2, true}, 4, packed, bytes);
   EXPECT_EQ(plain[0], -1);
   EXPECT_EQ(plain[2], 0);
   EXPECT_EQ(plain[3], -2);

@@ -1,21 +1,13 @@
-// Weights that are stored densely packed or sparse, made plain.
+// Weights that are stored sparse, made dense.
 
-#ifndef LATHE_KERNELS_QUANTIZED_NARROW_H_
-#define LATHE_KERNELS_QUANTIZED_NARROW_H_
+#ifndef LATHE_KERNELS_QUANTIZED_DENSIFY_H_
+#define LATHE_KERNELS_QUANTIZED_DENSIFY_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace lathe::kernels {
-
-// n numbers of `bits` bits (2 or 4), lowest bits first, without gaps between
-// rows, as int8: signed, or 0 .. 2^bits - 1.
-void UnpackNarrow(const std::byte* packed, size_t bits, bool is_signed,
-                  size_t n, int8_t* to);
-
-// The other way round, from signed or unsigned numbers that fit.
-void PackNarrow(const int8_t* from, size_t bits, size_t n, std::byte* packed);
 
 // One traversed dimension of a sparse tensor: dense of `size` positions, or,
 // with segments, compressed: parent i has positions indices[segments[i] ..
@@ -34,4 +26,4 @@ void Densify(std::span<const SparseLevel> levels, size_t element_bytes,
 
 }  // namespace lathe::kernels
 
-#endif  // LATHE_KERNELS_QUANTIZED_NARROW_H_
+#endif  // LATHE_KERNELS_QUANTIZED_DENSIFY_H_

@@ -1,4 +1,4 @@
-#include "src/kernels/quantized/narrow.h"
+#include "src/kernels/quantized/densify.h"
 
 #include <cstring>
 
@@ -36,30 +36,6 @@ void Visit(Walk& walk, size_t level, size_t parent, size_t at) {
 }
 
 }  // namespace
-
-void UnpackNarrow(const std::byte* packed, size_t bits, bool is_signed,
-                  size_t n, int8_t* to) {
-  const size_t per_byte = 8 / bits;
-  const int mask = (1 << bits) - 1;
-  const int sign = is_signed ? 1 << (bits - 1) : 0;
-  for (size_t i = 0; i < n; ++i) {
-    const int byte = static_cast<int>(packed[i / per_byte]);
-    const int value = (byte >> (i % per_byte * bits)) & mask;
-    to[i] = static_cast<int8_t>((value ^ sign) - sign);
-  }
-}
-
-void PackNarrow(const int8_t* from, size_t bits, size_t n, std::byte* packed) {
-  const size_t per_byte = 8 / bits;
-  const unsigned mask = (1u << bits) - 1;
-  for (size_t i = 0; i < n; i += per_byte) {
-    unsigned byte = 0;
-    for (size_t j = 0; j < per_byte && i + j < n; ++j) {
-      byte |= (static_cast<unsigned>(from[i + j]) & mask) << (j * bits);
-    }
-    packed[i / per_byte] = static_cast<std::byte>(byte);
-  }
-}
 
 void Densify(std::span<const SparseLevel> levels, size_t element_bytes,
              const std::byte* values, std::byte* dense) {
