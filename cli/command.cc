@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,14 +17,31 @@ namespace lathe::cli {
 namespace {
 
 std::atomic<bool> stop_flag{false};
-std::atomic<bool> interrupted{false};
 std::atomic<bool> timed_out{false};
 double time_limit = 0;
 
 std::atomic<int> at_once{0};
 
+// timeout(1) and shells' wrappers send the same Ctrl-C twice, once to the
+// process and once to its group: only one that comes this much later is a
+// second one.
+constexpr int64_t kSecondSignalMs = 200;
+std::atomic<int64_t> first_signal_ms{0};  // 0: there was none.
+
+// Async-signal-safe, unlike what std::chrono promises.
+int64_t MillisecondsNow() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
 void OnSignal(int) {
-  if (interrupted.exchange(true)) ::_exit(130);
+  const int64_t now = MillisecondsNow();
+  int64_t first = 0;
+  if (!first_signal_ms.compare_exchange_strong(first, now)) {
+    if (now - first >= kSecondSignalMs) ::_exit(130);
+    return;
+  }
   if (at_once.load() > 0) {
     constexpr std::string_view kMessage = "lathe: interrupted\n";
     // Nothing is left to do when this fails.
@@ -85,7 +103,7 @@ StopsAtOnce::~StopsAtOnce() { --at_once; }
 
 int Report(const Error& error) {
   if (error.code == ErrorCode::kInterrupted) {
-    if (timed_out.load() && !interrupted.load()) {
+    if (timed_out.load() && first_signal_ms.load() == 0) {
       fmt::print(stderr, "lathe: time limit of {} s reached\n", time_limit);
       return static_cast<int>(ErrorCode::kSystem);
     }

@@ -67,7 +67,8 @@ std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
 
 // Set by Ctrl-C and by the time limit.
 const std::atomic<bool>* StopFlag();
-// Catches SIGINT and SIGTERM from now on; a second one ends the process.
+// Catches SIGINT and SIGTERM from now on; a second one, a fifth of a second or
+// more after the first, ends the process at once.
 void CatchInterrupts();
 // Sets the stop flag after `seconds`; 0 never.
 void StartTimeLimit(double seconds);

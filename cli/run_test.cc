@@ -304,6 +304,18 @@ TEST_F(Cli, AnOperatorWithoutAKernelIsExit4AndExplained) {
             std::string::npos);
 }
 
+TEST_F(Cli, ACtrlCThatArrivesTwiceCountsOnce) {
+  const std::string command =
+      "cd '" + folder_ + "' && { '" + program_ + "' run " + Nano("decoder") +
+      "--steps 100000 --output o -q 2>.err >.out & p=$!; sleep 0.5; "
+      "kill -TERM $p; sleep 0.002; kill -TERM $p; wait $p; echo $? >.code; }";
+  std::system(command.c_str());
+  EXPECT_EQ(Read(".code"), "130\n");
+  EXPECT_NE(Read(".err").find("interrupted"), std::string::npos);
+  ::unlink((folder_ + "/.code").c_str());
+  EXPECT_EQ(Left(), "");
+}
+
 TEST_F(Cli, ALongRunStopsOnCtrlCAndLeavesNothing) {
   const std::string command =
       "cd '" + folder_ + "' && timeout -s INT 0.5 '" + program_ + "' run " +
