@@ -1,12 +1,18 @@
-// The whole way: a file from memory, a session for each signature, two runs.
+// The whole way: a file from memory, a session for each signature, two runs,
+// and one more after every dim that may change has changed. The file's size
+// chooses the ISA level, so that a finding stays one.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "fuzz/graph_mutator.h"
 #include "lathe/lathe.hpp"
 
 namespace {
@@ -39,6 +45,9 @@ class Watch {
   std::thread thread_;
 };
 
+constexpr uint64_t kMostFlops = 200'000'000;
+constexpr const char* kIsas[] = {"", "", "scalar", "avx2"};
+
 void Fill(lathe::Session& session) {
   uint32_t state = 1;
   for (size_t i = 0; i < session.inputs().size(); ++i) {
@@ -69,7 +78,40 @@ void Fill(lathe::Session& session) {
   }
 }
 
+// Every dim that may change becomes `dim`. False: there is none, or it is
+// refused.
+bool ResizeAll(lathe::Session& session, int32_t dim) {
+  std::vector<lathe::InputShape> shapes;
+  for (size_t i = 0; i < session.inputs().size(); ++i) {
+    const lathe::TensorInfo& input = session.inputs()[i];
+    std::vector<int32_t> shape = input.shape_signature;
+    if (std::ranges::find(shape, -1) == shape.end()) continue;
+    std::ranges::replace(shape, -1, dim);
+    shapes.push_back({"#" + std::to_string(i), shape});
+  }
+  return !shapes.empty() && session.Resize(shapes).has_value();
+}
+
+uint64_t Flops(const lathe::Session& session) {
+  uint64_t flops = 0;
+  for (const lathe::StepInfo& step : session.steps()) flops += step.flops;
+  return flops;
+}
+
 }  // namespace
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+// Mostly as a graph, sometimes as bytes.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
+                                          size_t max_size, unsigned seed) {
+  constexpr unsigned kBytesOneIn = 8;
+  if (seed % kBytesOneIn != 0) {
+    const size_t changed = lathe::fuzz::MutateGraph(data, size, max_size, seed);
+    if (changed > 0) return changed;
+  }
+  return LLVMFuzzerMutate(data, size, max_size);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Watch& watch = *new Watch;
@@ -90,13 +132,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     session_options.signature = signature.key;
     session_options.threads = &threads;
     session_options.stop = watch.stop();
+    session_options.isa = kIsas[size % std::size(kIsas)];
     watch.Start();
     auto session = lathe::Session::Create(*model, session_options);
     if (!session) continue;
-    uint64_t flops = 0;
-    for (const lathe::StepInfo& step : session->steps()) flops += step.flops;
-    if (flops > 200'000'000) continue;
-    for (int run = 0; run < 2; ++run) {
+    for (int run = 0; run < 3; ++run) {
+      if (run == 2 && !ResizeAll(*session, 3)) break;
+      if (Flops(*session) > kMostFlops) break;
       Fill(*session);
       watch.Start();
       if (!session->Run()) break;

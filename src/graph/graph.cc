@@ -75,6 +75,15 @@ uint64_t ByteCount(Type type, std::span<const int32_t> shape) {
   return count / per_byte + (count % per_byte != 0);
 }
 
+bool OffsetsFit(std::span<const int32_t> shape) {
+  constexpr uint64_t kMostBytes = uint64_t{1} << 62;
+  uint64_t bytes = 16;
+  for (const int32_t dim : shape) {
+    bytes = SaturatingMultiply(bytes, static_cast<uint64_t>(std::max(dim, 1)));
+  }
+  return bytes < kMostBytes;
+}
+
 std::string ToString(std::span<const int32_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ","));
 }

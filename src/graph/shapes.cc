@@ -130,12 +130,14 @@ Status RuleCall::Give(size_t output, Type type, const Dims& dims) {
     }
     shape[i] = static_cast<int32_t>(dims[i]);
   }
-  outputs[output].type = type;
-  outputs[output].shape = std::move(shape);
-  return {};
+  return Give(output, type, shape);
 }
 
 Status RuleCall::Give(size_t output, Type type, const Shape& shape) {
+  if (!OffsetsFit(shape)) {
+    return Invalid("output {} would have shape {}, more than 2^62 bytes",
+                   output, ToString(shape));
+  }
   outputs[output].type = type;
   outputs[output].shape = shape;
   return {};

@@ -114,6 +114,11 @@ Status While(RuleCall& call) {
 
 Status Nothing(RuleCall&) { return {}; }
 
+// Not asked: who walks a subgraph keeps the shape that is stored for it.
+Status Stored(RuleCall&) {
+  return Unsupported("the shape of a variable is what the file says");
+}
+
 Status Handle(RuleCall& call) { return call.Give(0, Type::kResource, Dims{}); }
 
 Status HashtableFind(RuleCall& call) {
@@ -132,6 +137,7 @@ constexpr RuleRow kRules[] = {
     {OpCode::kCallOnce, 0, 0, 0, Nothing},
     {OpCode::kVarHandle, 0, 0, 1, Handle},
     {OpCode::kAssignVariable, 2, 2, 0, Nothing},
+    {OpCode::kReadVariable, 1, 1, 1, Stored},
     {OpCode::kHashtable, 0, 0, 1, Handle},
     {OpCode::kHashtableImport, 3, 3, 0, Nothing},
     {OpCode::kHashtableFind, 3, 3, 1, HashtableFind},

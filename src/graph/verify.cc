@@ -145,11 +145,19 @@ class SubgraphVerifier {
     available_.assign(count, false);
     fixed_.assign(count, false);
     written_.assign(count, false);
+    std::vector<bool> has_writer(count, false);
+    for (const Op& op : subgraph_.ops) {
+      for (const int32_t output : op.outputs) {
+        if (InRange(output, count)) has_writer[output] = true;
+      }
+    }
     for (size_t i = 0; i < count; ++i) {
       const Tensor& tensor = subgraph_.tensors[i];
       fixed_[i] = graph_.IsConstant(tensor) || tensor.is_variable;
-      // An empty tensor has no bytes to store and needs no writer.
-      available_[i] = fixed_[i] || ElementCount(tensor.shape) == 0;
+      // An empty tensor has no bytes to store and needs no writer; the shape of
+      // one that has a writer may be another when that has run.
+      available_[i] = fixed_[i] ||
+                      (ElementCount(tensor.shape) == 0 && !has_writer[i]);
     }
     problems_.SetPlace(
         fmt::format("subgraph {} '{}': ", index_, subgraph_.name));

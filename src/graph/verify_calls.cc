@@ -83,6 +83,10 @@ void VerifyArguments(const Graph& graph, const Subgraph& subgraph, const Op& op,
     problems.Add("no input to choose by");
     return;
   }
+  if (op.code == OpCode::kStablehloCase &&
+      op.options.Ints("branch_subgraph_indices").empty()) {
+    problems.Add("no branch");
+  }
   for (const Call& call : CallsOf(op)) {
     const Subgraph& target = graph.subgraphs[call.target];
     if (!SameTypes(subgraph, call.inputs, target, target.inputs)) {
@@ -165,7 +169,7 @@ void VerifyCalls(const Graph& graph, Problems& problems) {
     for (size_t i = 0; i < subgraph.ops.size(); ++i) {
       const Op& op = subgraph.ops[i];
       const std::vector<int64_t> called = CalledSubgraphs(op);
-      if (called.empty()) continue;
+      if (called.empty() && op.code != OpCode::kStablehloCase) continue;
       problems.SetPlace(
           fmt::format("subgraph {} operator {} {}: ", s, i, Name(op.code)));
       bool in_range = true;

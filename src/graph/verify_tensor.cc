@@ -290,8 +290,7 @@ void VerifyTensor(const Graph& graph, const Subgraph& subgraph,
     return;
   }
   if (std::ranges::any_of(tensor.shape, [](int32_t dim) { return dim < 0; }) ||
-      ElementCount(tensor.shape) >= kMostBytes ||
-      ByteCount(tensor.type, tensor.shape) >= kMostBytes) {
+      !OffsetsFit(tensor.shape)) {
     problems.Add("shape {}; dims must not be negative, bytes below 2^62",
                  ToString(tensor.shape));
     return;

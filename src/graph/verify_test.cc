@@ -61,6 +61,33 @@ const Case kCases[] = {
      "must not be negative"},
     {"size", [](Graph& g) { TensorAt(g, 0).shape = {INT32_MAX, INT32_MAX, 9}; },
      "below 2^62"},
+    {"strides of an empty tensor",
+     [](Graph& g) {
+       TensorAt(g, 0).shape_signature.clear();
+       TensorAt(g, 0).shape = {0, INT32_MAX, INT32_MAX, INT32_MAX};
+     },
+     "below 2^62"},
+    {"empty result of its own operator",
+     [](Graph& g) {
+       TensorAt(g, 4).shape = {0, 4};
+       OpAt(g, 1).inputs[0] = OpAt(g, 1).outputs[0];
+     },
+     "input 0 'z' is not written before"},
+    {"no branch",
+     [](Graph& g) {
+       OpAt(g, 1).code = OpCode::kStablehloCase;
+       OpAt(g, 1).options = {"StablehloCaseOptions", {}};
+     },
+     "no branch"},
+    {"variable without result",
+     [](Graph& g) {
+       OpAt(g, 1).code = OpCode::kReadVariable;
+       OpAt(g, 1).options = {};
+       OpAt(g, 1).outputs.clear();
+       g.subgraphs[0].outputs.clear();
+       g.signatures.clear();
+     },
+     "0 outputs; allowed: 1"},
     {"signature shape", [](Graph& g) { TensorAt(g, 0).shape_signature = {-1}; },
      "with signature [-1]"},
     {"buffer index", [](Graph& g) { TensorAt(g, 0).buffer = 99; },

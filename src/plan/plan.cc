@@ -74,6 +74,8 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
     if (!needed) continue;
     Prepare prepare = nullptr;
     std::string name;
+    const std::string first_output(
+        node.outputs.empty() ? "" : lowering.NameOf(node.outputs[0]));
     if (node.region != nullptr) {
       prepare = PreparerOf(node.region->kind);
       name = Name(node.region->kind);
@@ -83,7 +85,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       if (!why.empty()) {
         problems += fmt::format(
             "\n  operator {} (\"{}\"): {}", node.last_op,
-            node.outputs.empty() ? "" : lowering.NameOf(node.outputs[0]), why);
+            first_output, why);
         continue;
       }
       prepare = RowFor({graph, source, *node.op})->prepare;
@@ -105,7 +107,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       code = status.error().code;
       problems +=
           fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op, name,
-                      lowering.NameOf(node.outputs[0]), status.error().message);
+                      first_output, status.error().message);
     }
   }
   if (!problems.empty()) {

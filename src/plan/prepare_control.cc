@@ -29,6 +29,15 @@ std::vector<std::pair<std::string, std::string>> HandleNames(
   return names;
 }
 
+Status NeedHandle(Lowering& lowering, int32_t tensor) {
+  const PlanTensor& handle = lowering.plan().tensors[tensor];
+  if (handle.type == graph::Type::kResource && handle.bytes >= kHandleBytes) {
+    return {};
+  }
+  return Invalid("\"{}\" is {}, expected a resource", handle.name,
+                 Name(handle.type));
+}
+
 Result<Resource*> ResourceOf(const StepContext& context, int32_t tensor) {
   int32_t handle = -1;
   std::memcpy(&handle, context.tensors[tensor], kHandleBytes);
@@ -42,6 +51,7 @@ Result<Resource*> ResourceOf(const StepContext& context, int32_t tensor) {
 Status PrepareVarHandle(Lowering& lowering, const Node& node) {
   const int32_t y = node.outputs[0];
   const int32_t handle = HandleOf(lowering.graph(), *node.op);
+  LATHE_TRY(NeedHandle(lowering, y));
   Step step;
   step.name = "VAR_HANDLE";
   step.outputs = {y};
@@ -55,6 +65,7 @@ Status PrepareVarHandle(Lowering& lowering, const Node& node) {
 
 Status PrepareAssign(Lowering& lowering, const Node& node) {
   const int32_t handle = node.inputs[0], x = node.inputs[1];
+  LATHE_TRY(NeedHandle(lowering, handle));
   Step step;
   step.name = "ASSIGN_VARIABLE";
   step.inputs = {handle, x};
@@ -82,6 +93,7 @@ Status PrepareAssign(Lowering& lowering, const Node& node) {
 
 Status PrepareRead(Lowering& lowering, const Node& node) {
   const int32_t handle = node.inputs[0], y = node.outputs[0];
+  LATHE_TRY(NeedHandle(lowering, handle));
   Step step;
   step.name = "READ_VARIABLE";
   step.inputs = {handle};

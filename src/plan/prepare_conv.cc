@@ -187,24 +187,25 @@ Status PrepareDepthwiseConv2d(Lowering& lowering, const Node& node) {
                ActivationOf(node.op->options));
   Step step;
   step.name = "DEPTHWISE_CONV_2D";
-  step.kernel = "depthwise_f32";
+  const kernels::DepthwiseKernels& depthwise =
+      kernels::ChooseDepthwise(lowering.options().isa);
+  step.kernel = depthwise.name;
   step.flops = uint64_t{2} * shape.batch * shape.out_h * shape.out_w *
                shape.out_c * shape.kernel_h * shape.kernel_w;
   step.inputs = {x, w};
   if (bias >= 0) step.inputs.push_back(bias);
   step.outputs = {y};
-  step.scratch_bytes = sizeof(float) * kernels::DepthwiseScratchFloats(
-                                           shape, lowering.options().threads);
-  step.run = [=](const StepContext& context) -> Status {
+  step.scratch_bytes =
+      kernels::DepthwiseScratchBytes(shape, lowering.options().threads);
+  step.run = [=, &depthwise](const StepContext& context) -> Status {
     kernels::DepthwiseArgs args;
     args.x = context.As<float>(x);
     args.filter = context.As<float>(w);
     args.bias = bias >= 0 ? context.As<float>(bias) : nullptr;
     args.y = context.As<float>(y);
     args.activation = activation;
-    kernels::RunDepthwise(shape, args, *context.pool,
-                          reinterpret_cast<float*>(context.scratch),
-                          context.stop);
+    kernels::RunDepthwise(depthwise, shape, args, *context.pool,
+                          context.scratch, context.stop);
     return {};
   };
   lowering.Add(std::move(step));

@@ -250,6 +250,31 @@ bool AddNumber(flatbuffers::FlatBufferBuilder& builder, const Field& field,
   }
 }
 
+AttributeValue ZeroOf(const Field& field) {
+  switch (field.type()->base_type()) {
+    case reflection::String:
+      return std::string();
+    case reflection::Bool:
+      return false;
+    case reflection::Float:
+    case reflection::Double:
+      return 0.0;
+    case reflection::Vector:
+      switch (field.type()->element()) {
+        case reflection::UByte:
+          return std::vector<uint8_t>();
+        case reflection::Bool:
+          return std::vector<bool>();
+        case reflection::Float:
+          return std::vector<double>();
+        default:
+          return std::vector<int64_t>();
+      }
+    default:
+      return int64_t{0};
+  }
+}
+
 bool IsReferred(const Field& field) {
   return field.type()->base_type() == reflection::String ||
          field.type()->base_type() == reflection::Vector;
@@ -261,6 +286,16 @@ std::optional<OptionsPlace> PlaceOfOptions(std::string_view table_name) {
   const TableFacts* facts = OptionsSchema::Get().Find(table_name);
   if (facts == nullptr) return std::nullopt;
   return facts->place;
+}
+
+std::vector<Attribute> FieldsOf(std::string_view table_name) {
+  std::vector<Attribute> fields;
+  const TableFacts* facts = OptionsSchema::Get().Find(table_name);
+  if (facts == nullptr) return fields;
+  for (const Field* field : facts->fields) {
+    fields.push_back({field->name()->str(), ZeroOf(*field)});
+  }
+  return fields;
 }
 
 Result<graph::Options> ReadOptions(std::string_view table_name,

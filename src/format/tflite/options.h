@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "flatbuffers/flatbuffers.h"
 #include "src/base/result.h"
@@ -30,6 +31,10 @@ std::optional<OptionsPlace> PlaceOfOptions(std::string_view table_name);
 Result<graph::Options> ReadOptions(std::string_view table_name,
                                    const flatbuffers::Table& stored,
                                    CopyBudget& budget);
+
+// Every field of the table with a value of its kind: 0, false, or empty. Empty
+// for a name that the schema does not have.
+std::vector<graph::Attribute> FieldsOf(std::string_view table_name);
 
 // Adds the table to the builder and returns its offset. Errors (kInvalidInput):
 // unknown table or field, a value of another kind or beyond the field's width.

@@ -1,65 +1,75 @@
 #include "src/kernels/conv/depthwise.h"
 
 #include <algorithm>
+#include <array>
 
 #include "src/base/aligned_buffer.h"
 
 namespace lathe::kernels {
+
+#if defined(__x86_64__)
+extern const DepthwiseKernels kDepthwiseAvx512;
+extern const DepthwiseKernels kDepthwiseAvx2;
+#endif
+#if defined(__aarch64__)
+extern const DepthwiseKernels kDepthwiseNeon;
+#endif
+extern const DepthwiseKernels kDepthwiseScalar;
+
 namespace {
 
-// sums[o] += x[o / multiplier] * filter[o].
-void AddTap(const float* x, const float* filter, size_t channels,
-            size_t multiplier, float* sums) {
-  if (multiplier == 1) {
-    for (size_t o = 0; o < channels; ++o) sums[o] += x[o] * filter[o];
-    return;
-  }
-  for (size_t c = 0; c < channels / multiplier; ++c) {
-    for (size_t m = 0; m < multiplier; ++m, ++sums, ++filter) {
-      *sums += x[c] * *filter;
-    }
-  }
+size_t ListBytes(const ConvShape& shape) {
+  return RoundUp(TapLists::Words(shape) * sizeof(size_t), kCacheLine);
 }
 
 }  // namespace
 
-size_t DepthwiseScratchFloats(const ConvShape& s, size_t threads) {
-  return threads * RoundUp(s.out_c, 16);
+const DepthwiseKernels& ChooseDepthwise(Isa limit) {
+  static constexpr std::array kAll = {// Best first.
+#if defined(__x86_64__)
+                                      &kDepthwiseAvx512, &kDepthwiseAvx2,
+#endif
+#if defined(__aarch64__)
+                                      &kDepthwiseNeon,
+#endif
+                                      &kDepthwiseScalar};
+  for (const DepthwiseKernels* kernels : kAll) {
+    if (kernels->isa <= limit && CpuHas(kernels->isa)) return *kernels;
+  }
+  return kDepthwiseScalar;
 }
 
-void RunDepthwise(const ConvShape& s, const DepthwiseArgs& args,
-                  ThreadPool& pool, float* scratch, StopToken stop) {
+size_t PixelsPerJob(size_t row, size_t work) {
+  constexpr size_t kWorkPerJob = 16384;
+  return std::clamp<size_t>(kWorkPerJob / std::max<size_t>(1, work), 1,
+                            std::max<size_t>(1, row));
+}
+
+size_t DepthwiseScratchBytes(const ConvShape& shape, size_t threads) {
+  return threads * ListBytes(shape);
+}
+
+void RunDepthwise(const DepthwiseKernels& kernels, const ConvShape& s,
+                  const DepthwiseArgs& args, ThreadPool& pool,
+                  std::byte* scratch, StopToken stop) {
   const Clamp clamp = ClampOf(args.activation);
-  if (s.out_c == 0) return;
+  if (s.out_c == 0 || s.out_w == 0) return;
   const size_t multiplier = s.out_c / s.in_c;
-  pool.Run(s.batch * s.out_h, [&](size_t job, size_t thread) {
+  const size_t pixels =
+      PixelsPerJob(s.out_w, s.kernel_h * s.kernel_w * s.out_c);
+  const size_t pieces = (s.out_w + pixels - 1) / pixels;
+  pool.Run(s.batch * s.out_h * pieces, [&](size_t job, size_t thread) {
     if (Stopped(stop)) return;
-    const size_t n = job / s.out_h, oh = job % s.out_h;
-    float* sums = scratch + thread * RoundUp(s.out_c, 16);
-    for (size_t ow = 0; ow < s.out_w; ++ow) {
-      if (args.bias) {
-        std::copy_n(args.bias, s.out_c, sums);
-      } else {
-        std::fill_n(sums, s.out_c, 0.0f);
-      }
-      for (size_t kh = 0; kh < s.kernel_h; ++kh) {
-        // Below zero wraps to a huge number: one comparison finds both ends.
-        const size_t h = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-        if (h >= s.in_h) continue;
-        for (size_t kw = 0; kw < s.kernel_w; ++kw) {
-          const size_t w = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-          if (w >= s.in_w) continue;
-          AddTap(args.x + ((n * s.in_h + h) * s.in_w + w) * s.in_c,
-                 args.filter + (kh * s.kernel_w + kw) * s.out_c, s.out_c,
-                 multiplier, sums);
-        }
-      }
-      const size_t out = (job * s.out_w + ow) * s.out_c;
-      for (size_t o = 0; o < s.out_c; ++o) {
-        float sum = std::min(std::max(sums[o], clamp.low), clamp.high);
-        if (args.residual) sum += args.residual[out + o];
-        args.y[out + o] = sum;
-      }
+    const size_t row = job / pieces, begin = job % pieces * pixels;
+    const size_t end = std::min(s.out_w, begin + pixels);
+    TapLists lists(s,
+                   reinterpret_cast<size_t*>(scratch + thread * ListBytes(s)));
+    const float* image = args.x + row / s.out_h * (s.in_h * s.in_w * s.in_c);
+    for (size_t ow = begin; ow < end; ++ow) {
+      ptrdiff_t origin = 0;
+      const Taps taps = lists.At(row % s.out_h, ow, &origin);
+      kernels.pixel(taps, image + origin, args.filter, args.bias, s.out_c,
+                    multiplier, clamp, args.y + (row * s.out_w + ow) * s.out_c);
     }
   });
 }

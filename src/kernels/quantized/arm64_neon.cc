@@ -8,7 +8,7 @@ namespace lathe::kernels {
 
 constinit const QuantizedKernels kQuantizedNeon = {
     "int8_neon", Isa::kNeon,       16,     1,     PlainDot<16>, Finish, Center,
-    Range,       QuantizeCentered, AddTap, Store, Load};
+    Range,       QuantizeCentered, SumTaps, Store, Load};
 
 }  // namespace lathe::kernels
 

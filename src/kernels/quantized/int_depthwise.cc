@@ -2,14 +2,21 @@
 
 #include <algorithm>
 
+#include "src/kernels/conv/depthwise.h"
+
 namespace lathe::kernels {
 namespace {
 
 // 2^15 * 2^8 * 128 = 2^30: taps of 16-bit numbers that int32 sums exactly.
 constexpr size_t kWideTaps = 128;
 
+size_t ListBytes(const ConvShape& shape) {
+  return RoundUp(TapLists::Words(shape) * sizeof(size_t), kCacheLine);
+}
+
 size_t JobBytes(const IntDepthwise& d) {
-  return RoundUp(d.shape.out_c * (sizeof(int32_t) + sizeof(int64_t)),
+  return ListBytes(d.shape) +
+         RoundUp(d.shape.out_c * (sizeof(int32_t) + sizeof(int64_t)),
                  kCacheLine);
 }
 
@@ -31,15 +38,21 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
                    s.batch, image_size, pool, scratch);
   std::byte* jobs =
       scratch + CenteredScratchBytes(d.dynamic, d.type, s.batch, image_size);
-  if (s.out_c == 0) return;
+  if (s.out_c == 0 || s.out_w == 0) return;
   const size_t multiplier = s.out_c / s.in_c;
   const bool wide = output.kind == FinishRow::Kind::kWide;
 
-  pool.Run(s.batch * s.out_h, [&](size_t job, size_t thread) {
+  const size_t pixels =
+      PixelsPerJob(s.out_w, s.kernel_h * s.kernel_w * s.out_c);
+  const size_t pieces = (s.out_w + pixels - 1) / pixels;
+  pool.Run(s.batch * s.out_h * pieces, [&](size_t job, size_t thread) {
     if (Stopped(stop)) return;
-    const size_t image = job / s.out_h, oh = job % s.out_h;
-    int64_t* wide_sums =
-        reinterpret_cast<int64_t*>(jobs + thread * JobBytes(d));
+    const size_t row = job / pieces, begin = job % pieces * pixels;
+    const size_t end = std::min(s.out_w, begin + pixels);
+    const size_t image = row / s.out_h;
+    std::byte* own = jobs + thread * JobBytes(d);
+    TapLists lists(s, reinterpret_cast<size_t*>(own));
+    int64_t* wide_sums = reinterpret_cast<int64_t*>(own + ListBytes(s));
     int32_t* sums = reinterpret_cast<int32_t*>(wide_sums + s.out_c);
     FinishRow finish;
     finish.kind = output.kind;
@@ -56,31 +69,23 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
     finish.scales = output.scales;
     finish.clamp = output.clamp;
     if (centred.scales) finish.row_scale = centred.scales[image];
-    const auto flush = [&] {
-      for (size_t o = 0; o < s.out_c; ++o) wide_sums[o] += sums[o];
-      std::fill_n(sums, s.out_c, 0);
-    };
-    for (size_t ow = 0; ow < s.out_w; ++ow) {
-      std::fill_n(sums, s.out_c, 0);
-      if (wide) std::fill_n(wide_sums, s.out_c, int64_t{0});
-      size_t taps = 0;
-      for (size_t kh = 0; kh < s.kernel_h; ++kh) {
-        // Below zero wraps to a huge number: one comparison finds both ends.
-        const size_t h = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-        if (h >= s.in_h) continue;
-        for (size_t kw = 0; kw < s.kernel_w; ++kw) {
-          const size_t w = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-          if (w >= s.in_w) continue;
-          d.kernels->tap(
-              centred.x + ((image * s.in_h + h) * s.in_w + w) * s.in_c,
-              filter + (kh * s.kernel_w + kw) * s.out_c, s.out_c, multiplier,
-              sums);
-          if (wide && ++taps % kWideTaps == 0) flush();
+    for (size_t ow = begin; ow < end; ++ow) {
+      ptrdiff_t origin = 0;
+      const Taps taps = lists.At(row % s.out_h, ow, &origin);
+      const int16_t* pixel = centred.x + image * image_size + origin;
+      if (wide) {
+        std::fill_n(wide_sums, s.out_c, int64_t{0});
+        for (size_t t = 0; t < taps.count; t += kWideTaps) {
+          const Taps some = {taps.in + t, taps.filter + t,
+                             std::min(kWideTaps, taps.count - t)};
+          d.kernels->taps(some, pixel, filter, s.out_c, multiplier, sums);
+          for (size_t o = 0; o < s.out_c; ++o) wide_sums[o] += sums[o];
         }
+      } else {
+        d.kernels->taps(taps, pixel, filter, s.out_c, multiplier, sums);
       }
-      if (wide) flush();
       finish.y =
-          output.y + (job * s.out_w + ow) * s.out_c * output.element_bytes();
+          output.y + (row * s.out_w + ow) * s.out_c * output.element_bytes();
       d.kernels->finish(finish);
     }
   });

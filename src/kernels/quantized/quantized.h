@@ -17,6 +17,7 @@
 
 #include "src/base/cpu.h"
 #include "src/kernels/activation.h"
+#include "src/kernels/conv/taps.h"
 
 namespace lathe::kernels {
 
@@ -73,9 +74,10 @@ using RangeFn = void (*)(const float* x, size_t n, float* low, float* high);
 using QuantizeFn = void (*)(const float* x, size_t n, float inverse,
                             int32_t zero, int32_t low, int32_t high,
                             int16_t* to);
-// sums[i] += x[i / multiplier] * w[i] for i < n, modulo 2^32.
-using TapFn = void (*)(const int16_t* x, const int16_t* w, size_t n,
-                       size_t multiplier, int32_t* sums);
+// sums[i] = the sum over the taps of x[in[t] + i / multiplier] *
+// w[filter[t] + i] for i < n, modulo 2^32.
+using TapsFn = void (*)(const Taps& taps, const int16_t* x, const int16_t* w,
+                        size_t n, size_t multiplier, int32_t* sums);
 // y[i] = QuantizeOne(x[i], scale, zero, low, high).
 using StoreFn = void (*)(const float* x, size_t n, float scale, int32_t zero,
                          int32_t low, int32_t high, Integer type, void* y);
@@ -93,7 +95,7 @@ struct QuantizedKernels {
   CenterFn center;
   RangeFn range;
   QuantizeFn quantize;
-  TapFn tap;
+  TapsFn taps;
   StoreFn store;
   LoadFn load;
 };

@@ -61,12 +61,12 @@ void Requantize(const FinishRow& row) {
     for (size_t j = 0; j < n; ++j) {
       const int64_t r =
           Rescaled(AddModulo(sums[j], bias[j]), multiplier[j], shift[j]);
-      y[j] = static_cast<T>(Bounded(r + zero, low, high));
+      y[j] = static_cast<T>(Bounded(AddModulo(r, zero), low, high));
     }
   } else {
     for (size_t j = 0; j < n; ++j) {
       const int64_t r = Rescaled(sums[j], multiplier[j], shift[j]);
-      y[j] = static_cast<T>(Bounded(r + zero, low, high));
+      y[j] = static_cast<T>(Bounded(AddModulo(r, zero), low, high));
     }
   }
 }
@@ -186,18 +186,43 @@ void QuantizeCentered(const float* x, size_t n, float inverse, int32_t zero,
   }
 }
 
-void AddTap(const int16_t* x, const int16_t* w, size_t n, size_t multiplier,
-            int32_t* __restrict sums) {
-  if (multiplier == 1) {
-    for (size_t i = 0; i < n; ++i) {
-      sums[i] = AddModulo(sums[i], int32_t{x[i]} * w[i]);
+// Channels c to c + kWide, whose sums stay in registers. kStep is 1, or 0 for
+// one input channel that all of them multiply.
+template <size_t kWide, size_t kStep>
+LATHE_INLINE void SumBlock(const Taps& taps, const int16_t* x, const int16_t* w,
+                           int32_t* __restrict sums) {
+  uint32_t sum[kWide] = {};
+  for (size_t t = 0; t < taps.count; ++t) {
+    const int16_t* pixel = x + taps.in[t];
+    const int16_t* row = w + taps.filter[t];
+    for (size_t i = 0; i < kWide; ++i) {
+      sum[i] += static_cast<uint32_t>(int32_t{pixel[i * kStep]} * row[i]);
     }
-    return;
   }
+  std::memcpy(sums, sum, sizeof(sum));
+}
+
+template <size_t kStep>
+LATHE_INLINE void SumChannels(const Taps& taps, const int16_t* x,
+                              const int16_t* w, size_t n, int32_t* sums) {
+  size_t c = 0;
+  for (; c + 32 <= n; c += 32) {
+    SumBlock<32, kStep>(taps, x + c * kStep, w + c, sums + c);
+  }
+  for (; c + 8 <= n; c += 8) {
+    SumBlock<8, kStep>(taps, x + c * kStep, w + c, sums + c);
+  }
+  for (; c < n; ++c) {
+    SumBlock<1, kStep>(taps, x + c * kStep, w + c, sums + c);
+  }
+}
+
+void SumTaps(const Taps& taps, const int16_t* x, const int16_t* w, size_t n,
+             size_t multiplier, int32_t* sums) {
+  if (multiplier == 1) return SumChannels<1>(taps, x, w, n, sums);
   for (size_t c = 0; c < n / multiplier; ++c) {
-    for (size_t m = 0; m < multiplier; ++m, ++w, ++sums) {
-      *sums = AddModulo(*sums, int32_t{x[c]} * *w);
-    }
+    const size_t first = c * multiplier;
+    SumChannels<0>(taps, x + c, w + first, multiplier, sums + first);
   }
 }
 

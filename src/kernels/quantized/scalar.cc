@@ -6,6 +6,6 @@ namespace lathe::kernels {
 
 constinit const QuantizedKernels kQuantizedScalar = {
     "int8_scalar", Isa::kScalar,     8,      1,     PlainDot<8>, Finish, Center,
-    Range,         QuantizeCentered, AddTap, Store, Load};
+    Range,         QuantizeCentered, SumTaps, Store, Load};
 
 }  // namespace lathe::kernels

@@ -31,6 +31,7 @@ T Largest(size_t n, const T* x) {
 }
 
 int32_t ToInt(float x) {
+  if (std::isnan(x)) return 0;
   return static_cast<int32_t>(std::clamp(x, -0x1p30f, 0x1p30f));
 }
 

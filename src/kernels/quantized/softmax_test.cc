@@ -63,6 +63,16 @@ TEST(QuantizedSoftmax, BytesAreProbabilitiesForAnyThreads) {
   }
 }
 
+// A beta that is no number makes no probability; found by fuzzing.
+TEST(QuantizedSoftmax, NotANumberIsZero) {
+  const std::vector<uint8_t> x = {1, 2, 3};
+  std::vector<uint8_t> y(3);
+  ThreadPool pool(1);
+  RunByteSoftmax(true, ExpTableOf(std::nanf("")), 1.0F / 256, -128, 1, 3,
+                 x.data(), y.data(), pool);
+  EXPECT_EQ(static_cast<int8_t>(y[1]), -128);
+}
+
 TEST(QuantizedSoftmax, SixteenBitsAreProbabilities) {
   for (const size_t n : {size_t{1}, size_t{3}, size_t{200}}) {
     const std::vector<int16_t> x = Draw<int16_t>(kRows * n, 2);

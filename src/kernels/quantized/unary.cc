@@ -39,6 +39,13 @@ IntegerRange Bounds(float low, float high, const Requantized& s) {
   return {static_cast<int32_t>(from), static_cast<int32_t>(to)};
 }
 
+// Multipliers of a hostile file reach any int32.
+int32_t AddSaturated(int32_t zero, int64_t y) {
+  return static_cast<int32_t>(std::clamp<int64_t>(
+      zero + y, std::numeric_limits<int32_t>::min(),
+      std::numeric_limits<int32_t>::max()));
+}
+
 template <typename T>
 struct Rectifier {
   Rectifier(float low, float high, const Requantized& scales)
@@ -46,7 +53,7 @@ struct Rectifier {
         multiplier(MultiplierOf(s.in_scale / s.out_scale)),
         range(Bounds<T>(low, high, s)) {}
   int32_t operator()(int32_t q) const {
-    const int32_t y = s.out_zero + Rescale(q - s.in_zero, multiplier);
+    const int32_t y = AddSaturated(s.out_zero, Rescale(q - s.in_zero, multiplier));
     return std::min(std::max(y, range.low), range.high);
   }
   Requantized s;
@@ -62,9 +69,9 @@ struct Leak {
         negative(alpha < 0) {}
   int32_t operator()(int32_t q) const {
     const int32_t x = q - s.in_zero;
-    if (x >= 0) return s.out_zero + Rescale(x, identity);
-    const int32_t y = Rescale(x, slope);
-    return s.out_zero + (negative ? -y : y);
+    if (x >= 0) return AddSaturated(s.out_zero, Rescale(x, identity));
+    const int64_t y = Rescale(x, slope);
+    return AddSaturated(s.out_zero, negative ? -y : y);
   }
   Requantized s;
   Multiplier identity, slope;
@@ -76,8 +83,9 @@ struct Absolute {
       : s(scales), multiplier(MultiplierOf(s.in_scale / s.out_scale)) {}
   int32_t operator()(int32_t q) const {
     const int32_t x = std::abs(q - s.in_zero);
-    return s.out_zero +
-           (s.in_scale == s.out_scale ? x : Rescale(x, multiplier));
+    return AddSaturated(s.out_zero, s.in_scale == s.out_scale
+                                        ? x
+                                        : Rescale(x, multiplier));
   }
   Requantized s;
   Multiplier multiplier;

@@ -130,6 +130,18 @@ TEST(QuantizedUnary, RootsKeepTheirSpecialValues) {
   EXPECT_EQ(static_cast<int8_t>(log[128]), -128);
 }
 
+// A scale of 1e-30 makes multipliers that reach any int32 (found by fuzzing:
+// the zero point was added without looking).
+TEST(QuantizedUnary, SteepScalesSaturate) {
+  const Requantized s{1, 0, 1e-30F, 100};
+  for (const QuantizedUnary kind :
+       {QuantizedUnary::kRelu, QuantizedUnary::kLeakyRelu,
+        QuantizedUnary::kAbs}) {
+    const ByteTable table = UnaryByteTable(kind, true, s, kAlpha);
+    EXPECT_EQ(static_cast<int8_t>(table[5]), 127);
+  }
+}
+
 TEST(QuantizedUnary, KnowsPowersOfTwo) {
   int exponent = 0;
   EXPECT_TRUE(IsPowerOfTwo(0x1p-12F, &exponent));

@@ -126,7 +126,7 @@ void Dot(const DotTile& tile) {
 
 constinit const QuantizedKernels kQuantizedAvx2 = {
     "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,      Dot,   FinishFast,
-    Center,           Range,      QuantizeCentered, AddTap, Store, Load};
+    Center,           Range,      QuantizeCentered, SumTaps, Store, Load};
 
 }  // namespace lathe::kernels
 

@@ -138,7 +138,7 @@ constinit const QuantizedKernels kQuantizedAvx512 = {"int8_6x32_avx512",
                                                      Center,
                                                      Range,
                                                      QuantizeCentered,
-                                                     AddTap,
+                                                     SumTaps,
                                                      Store,
                                                      Load};
 
