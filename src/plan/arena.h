@@ -31,7 +31,8 @@ struct ArenaPlan {
 // its whole life. Ties go to the earlier step, then to the lower index, so one
 // graph has one plan on every machine.
 //
-// Cost: O(n^2) in the number of blocks; 2,000 take about 10 ms.
+// Cost: for each block, those that live in the same 64 steps or longer: linear
+// for many short lives, quadratic for many long ones.
 // Errors: kInvalidInput when first_step > last_step, when `alignment` is not a
 // power of two, or when the arena would pass 2^62 bytes.
 Result<ArenaPlan> PlanArena(std::span<const Lifetime> lifetimes,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "fmt/ranges.h"
@@ -450,6 +451,12 @@ void Lowering::ReuseMemory() {
   for (const auto* list : {&plan_.inputs, &plan_.outputs}) {
     for (const int32_t t : *list) pinned[plan_.tensors[t].root] = true;
   }
+  std::vector<std::vector<int32_t>> members(plan_.tensors.size());  // By root.
+  for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+    const PlanTensor& tensor = plan_.tensors[i];
+    if (tensor.home != Home::kArena) continue;
+    members[tensor.root].push_back(static_cast<int32_t>(i));
+  }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const Step& step = plan_.steps[i];
     if (step.may_overwrite < 0 || step.outputs.size() != 1) continue;
@@ -468,11 +475,10 @@ void Lowering::ReuseMemory() {
         plan_.tensors[root].bytes != to.bytes || to.root != output) {
       continue;
     }
-    for (PlanTensor& tensor : plan_.tensors) {  // Aliases of the output too.
-      if (tensor.home == Home::kArena && tensor.root == output) {
-        tensor.root = root;
-      }
-    }
+    for (const int32_t t : members[output]) plan_.tensors[t].root = root;
+    members[root].insert(members[root].end(), members[output].begin(),
+                         members[output].end());
+    members[output].clear();
     lives[root].Touch(lives[output].last);
     lives[output] = Life();
     if (pinned[output]) pinned[root] = true;
@@ -504,12 +510,13 @@ Status Lowering::PlaceTensors() {
   }
   LATHE_ASSIGN(const ArenaPlan arena, PlanArena(blocks, kCacheLine));
 
-  std::vector<uint64_t> live(std::max<size_t>(1, plan_.steps.size()));
+  // What is born less what has died, then summed.
+  std::vector<uint64_t> live(std::max<size_t>(1, plan_.steps.size()) + 1);
   for (const Lifetime& block : blocks) {
-    for (size_t i = block.first_step; i <= block.last_step; ++i) {
-      live[i] += block.bytes;
-    }
+    live[block.first_step] += block.bytes;
+    live[block.last_step + 1] -= block.bytes;
   }
+  std::partial_sum(live.begin(), live.end(), live.begin());
   plan_.peak_step =
       static_cast<size_t>(std::ranges::max_element(live) - live.begin());
   plan_.arena_bytes = arena.bytes;

@@ -89,7 +89,9 @@ void ForOutputs(const ReduceLoops& loops, const T* x, T* y, ThreadPool& pool,
   pool.Run((loops.outputs + per_job - 1) / per_job, [&](size_t job, size_t) {
     const size_t end = std::min(loops.outputs, (job + 1) * per_job);
     for (size_t i = job * per_job; i < end; ++i) {
-      y[i] = one(x + OffsetOf(loops.kept, i));
+      // An empty input has no address to count from.
+      y[i] =
+          one(loops.inputs_per_output == 0 ? x : x + OffsetOf(loops.kept, i));
     }
   });
 }
