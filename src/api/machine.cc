@@ -14,6 +14,8 @@
 #include "src/kernels/gemm/gemm.h"
 #include "src/kernels/norm/norm.h"
 #include "src/kernels/peak/peak.h"
+#include "src/kernels/quantized/byte_dot.h"
+#include "src/kernels/quantized/quantized.h"
 
 #ifndef LATHE_COMMIT
 #define LATHE_COMMIT "unknown"
@@ -31,6 +33,20 @@ MachineInfo DescribeMachine() {
       if (kernel.isa == isa) {
         info.kernels.push_back({"gemm, conv, attention",
                                 std::string(kernel.name),
+                                std::string(Name(isa)), CpuHas(isa)});
+      }
+    }
+    for (const kernels::QuantizedKernels* kernel : kernels::AllQuantized()) {
+      if (kernel->isa == isa) {
+        info.kernels.push_back({"integer product, conv",
+                                std::string(kernel->name),
+                                std::string(Name(isa)), CpuHas(isa)});
+      }
+    }
+    for (const kernels::ByteDot* kernel : kernels::AllByteDots()) {
+      if (kernel->isa == isa && isa != Isa::kScalar) {
+        info.kernels.push_back({"dynamic int8 product",
+                                std::string(kernel->name),
                                 std::string(Name(isa)), CpuHas(isa)});
       }
     }

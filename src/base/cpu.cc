@@ -20,11 +20,13 @@ constexpr std::array kRows = {
     Row{Isa::kScalar, "scalar"},
     Row{Isa::kAvx2, "avx2"},
     Row{Isa::kAvx512, "avx512"},
+    Row{Isa::kAvx512Vnni, "avx512vnni"},
     Row{Isa::kNeon, "neon"},
 };
 
 #if defined(__x86_64__)
-constexpr std::array kKnown = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+constexpr std::array kKnown = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512,
+                               Isa::kAvx512Vnni};
 #elif defined(__aarch64__)
 constexpr std::array kKnown = {Isa::kScalar, Isa::kNeon};
 #else
@@ -65,6 +67,8 @@ bool CpuHas(Isa isa) {
              __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
+    case Isa::kAvx512Vnni:
+      return CpuHas(Isa::kAvx512) && __builtin_cpu_supports("avx512vnni");
 #endif
 #if defined(__aarch64__)
     case Isa::kNeon:

@@ -14,9 +14,10 @@ namespace lathe {
 // Ordered: within one architecture a later level contains the earlier ones.
 enum class Isa : uint8_t {
   kScalar,
-  kAvx2,    // AVX2, FMA, F16C, BMI, AES: what every such CPU has.
-  kAvx512,  // AVX-512 F, CD, BW, DQ, VL.
-  kNeon,    // Every 64-bit Arm.
+  kAvx2,        // AVX2, FMA, F16C, BMI, AES: what every such CPU has.
+  kAvx512,      // AVX-512 F, CD, BW, DQ, VL.
+  kAvx512Vnni,  // And VNNI: products of bytes.
+  kNeon,        // Every 64-bit Arm.
 };
 
 std::string_view Name(Isa isa);

@@ -25,7 +25,7 @@ inline std::vector<float> BenchFloats(size_t n) {
 inline double PeakFlops(Isa isa) {
   const PeakKernel* kernel = &kPeakScalar;
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) kernel = &kPeakAvx512;
+  if (isa == Isa::kAvx512 || isa == Isa::kAvx512Vnni) kernel = &kPeakAvx512;
   if (isa == Isa::kAvx2) kernel = &kPeakAvx2;
 #endif
 #if defined(__aarch64__)

@@ -84,8 +84,31 @@ void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
   source.k_stride = matmul.b_k_stride;
   source.n_stride = matmul.b_n_stride;
   source.flip = matmul.b_flip;
-  kernels::PackPanels(*product.kernels, product.n, source, 0,
-                      kernels::PanelCount(*product.kernels, product.n), to);
+  const size_t panels = kernels::PanelCount(*product.kernels, product.n);
+  if (product.bytes) {
+    kernels::PackBytePanels(*product.bytes, product.n, source, 0, panels, to);
+  } else {
+    kernels::PackPanels(*product.kernels, product.n, source, 0, panels, to);
+  }
+}
+
+// Products of bytes where rows are quantized to int8 and the CPU has them.
+// After everything else of the matmul is known.
+void ChooseBytes(const Lowering& lowering, bool wide,
+                 kernels::IntMatmul& matmul) {
+  kernels::Product& product = matmul.product;
+  const kernels::ByteDot* bytes =
+      kernels::ChooseByteDot(lowering.options().isa);
+  if (bytes != nullptr && bytes->width == product.kernels->width && !wide &&
+      matmul.dynamic && !matmul.asymmetric && matmul.packed &&
+      matmul.a_k_stride == 1 && product.block == 0) {
+    product.bytes = bytes;
+  }
+}
+
+// What the plan says of the product.
+std::string_view KernelName(const kernels::Product& product) {
+  return product.bytes ? product.bytes->name : product.kernels->name;
 }
 
 // Whether all channels have one scale: then convolutions of floats quantize
@@ -402,10 +425,11 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   }
   matmul.product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
+  ChooseBytes(lowering, lowering.TypeOf(w) == Type::kInt16, matmul);
 
   Step step;
   step.name = "FULLY_CONNECTED";
-  step.kernel = matmul.product.kernels->name;
+  step.kernel = KernelName(matmul.product);
   step.flops = uint64_t{2} * matmul.m * n * k;
   step.inputs = {x};
   step.outputs = {y};
@@ -427,11 +451,10 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   Packed packed;
   size_t scales_at = 0;
   if (matmul.packed) {
-    const size_t bytes =
-        RoundUp(kernels::PackedBytes(*matmul.product.kernels, n, k), 4);
+    const size_t bytes = RoundUp(kernels::PackedBytes(matmul.product), 4);
     scales_at = bytes;
     const std::string layout = fmt::format(
-        "int-fc-{}-b{}.{}", matmul.product.kernels->name, matmul.product.block,
+        "int-fc-{}-b{}.{}", KernelName(matmul.product), matmul.product.block,
         blockwise ? lowering.KeyOf(q->scales_tensor) : "");
     LATHE_ASSIGN(packed,
                  PackWeights(lowering, w, layout,
@@ -552,10 +575,11 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   }
   product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
+  ChooseBytes(lowering, lowering.TypeOf(b) == Type::kInt16, matmul);
 
   Step step;
   step.name = "BATCH_MATMUL";
-  step.kernel = product.kernels->name;
+  step.kernel = KernelName(product);
   step.flops = uint64_t{2} * matmul.batches * matmul.m * product.n * product.k;
   step.inputs = {a};
   step.outputs = {y};
@@ -579,12 +603,11 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   Packed packed;
   if (matmul.packed) {
     const size_t matrices = MatricesOf(sb);
-    const size_t bytes =
-        kernels::PackedBytes(*product.kernels, product.n, product.k);
+    const size_t bytes = kernels::PackedBytes(product);
     LATHE_ASSIGN(
         packed,
         PackWeights(lowering, b,
-                    fmt::format("int-bmm-{}-{}", product.kernels->name, adj_y),
+                    fmt::format("int-bmm-{}-{}", KernelName(product), adj_y),
                     matrices * bytes,
                     [&](const int8_t* from, std::span<std::byte> to) {
                       for (size_t i = 0; i < matrices; ++i) {

@@ -55,7 +55,9 @@ uint64_t ReadAll(const uint64_t* words, size_t count) {
 }  // namespace
 
 Result<Peak> MeasurePeak(Isa isa, ThreadPool& pool) {
-  const auto kernel = std::ranges::find(kAll, isa, &PeakKernel::isa);
+  // The best not above it: a level may add nothing to float32.
+  const auto kernel = std::ranges::find_if(
+      kAll, [&](const PeakKernel* one) { return one->isa <= isa; });
   if (kernel == kAll.end() || !CpuHas(isa)) {
     return Invalid("ISA level \"{}\" cannot be measured: this CPU lacks it",
                    Name(isa));

@@ -20,7 +20,7 @@ Layout LayoutOf(const IntMatmul& matmul) {
   Layout layout;
   const Product& product = matmul.product;
   layout.rows = matmul.a_batches * matmul.m;
-  layout.k = RoundUp(product.k, 2);
+  layout.k = RoundUp(product.k, product.bytes ? 4 : 2);
   layout.direct = !matmul.dynamic && matmul.a_type == Integer::kInt16 &&
                   matmul.a_zero == 0 && matmul.a_k_stride == 1 &&
                   product.k % 2 == 0;
@@ -42,7 +42,9 @@ Layout LayoutOf(const IntMatmul& matmul) {
       (layout.panels + layout.panels_per_job - 1) / layout.panels_per_job;
   if (!layout.direct) {
     layout.rows_bytes =
-        RoundUp(layout.rows * layout.k * sizeof(int16_t), kCacheLine);
+        RoundUp(layout.rows * layout.k *
+                    (product.bytes ? sizeof(int8_t) : sizeof(int16_t)),
+                kCacheLine);
   }
   layout.scales_bytes =
       matmul.dynamic ? RoundUp(layout.rows * sizeof(float), kCacheLine) : 0;
@@ -53,6 +55,23 @@ Layout LayoutOf(const IntMatmul& matmul) {
                 kCacheLine);
   }
   return layout;
+}
+
+// All rows of A, floats, as int8 into scratch.
+void QuantizeToBytes(const IntMatmul& matmul, const Layout& layout,
+                     const float* a, ThreadPool& pool, int8_t* rows,
+                     float* scales) {
+  const size_t k = matmul.product.k, m = matmul.m;
+  constexpr size_t kRowsPerJob = 16;
+  pool.Run(
+      (layout.rows + kRowsPerJob - 1) / kRowsPerJob, [&](size_t job, size_t) {
+        const size_t end = std::min(layout.rows, (job + 1) * kRowsPerJob);
+        for (size_t row = job * kRowsPerJob; row < end; ++row) {
+          const size_t at = row / m * m * k + row % m * matmul.a_stride;
+          scales[row] = QuantizeRowToBytes(*matmul.product.kernels, a + at, k,
+                                           rows + row * layout.k, layout.k);
+        }
+      });
 }
 
 // All rows of A, centred, into scratch.
@@ -127,14 +146,18 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
   const int16_t* rows = static_cast<const int16_t*>(a);
   size_t stride = matmul.a_stride;
   float* scales = reinterpret_cast<float*>(scratch + layout.rows_bytes);
-  if (!layout.direct) {
+  if (product.bytes) {
+    stride = layout.k;
+    QuantizeToBytes(matmul, layout, static_cast<const float*>(a), pool,
+                    reinterpret_cast<int8_t*>(scratch), scales);
+  } else if (!layout.direct) {
     stride = layout.k;
     int16_t* centred = reinterpret_cast<int16_t*>(scratch);
     CenterRows(matmul, layout, a, pool, centred, scales);
     rows = centred;
   }
   std::byte* jobs = scratch + layout.rows_bytes + layout.scales_bytes;
-  const size_t panel_bytes = PanelBytes(kernels, product.k);
+  const size_t panel_bytes = PanelBytes(product);
   const std::array<size_t, 1> no_taps = {0};
 
   // Packed: a job is one tile of rows; else all tiles against the panels that
@@ -179,6 +202,8 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
       for (size_t i = 0; i < tile.rows; ++i) {
         at[i] = (batch * matmul.m + row + i) * product.n;
       }
+      tile.bytes = reinterpret_cast<const int8_t*>(scratch) +
+                   (a_batch * matmul.m + row) * stride;
       tile.a =
           rows + (layout.direct ? a_batch * matmul.m * product.k + row * stride
                                 : (a_batch * matmul.m + row) * stride);

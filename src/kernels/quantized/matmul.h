@@ -14,7 +14,9 @@ namespace lathe::kernels {
 // elements.
 struct IntMatmul {
   size_t batches = 1, m = 0;
-  Product product;  // n, k, ...
+  // n, k, ... Product::bytes wants `dynamic`, `packed`, not `asymmetric`, and
+  // a_k_stride 1.
+  Product product;
 
   // a(i, p) = a[a_offsets[batch] + i * a_stride + p * a_k_stride]: integers,
   // less a_zero, or floats that are quantized row by row. a_batches

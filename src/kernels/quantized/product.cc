@@ -66,19 +66,87 @@ void PackPanels(const QuantizedKernels& kernels, size_t n,
   }
 }
 
+size_t BytePanelBytes(const ByteDot& bytes, size_t k) {
+  return RoundUp(k, 4) * bytes.width;
+}
+
+size_t PanelBytes(const Product& product) {
+  return product.bytes ? BytePanelBytes(*product.bytes, product.k)
+                       : PanelBytes(*product.kernels, product.k);
+}
+
+void PackBytePanels(const ByteDot& bytes, size_t n, const WeightSource& source,
+                    size_t first, size_t last, std::byte* packed) {
+  const size_t width = bytes.width;
+  const size_t k = source.taps.size() * source.per_tap;
+  // -128 + 128 of int8, and what `flip` takes off and the panel adds, is the
+  // number itself.
+  const uint8_t flip = source.flip ? 0 : 0x80;
+  for (size_t panel = first; panel < last; ++panel) {
+    uint8_t* to = reinterpret_cast<uint8_t*>(packed) +
+                  (panel - first) * BytePanelBytes(bytes, k);
+    const size_t columns = std::min(width, n - panel * width);
+    if (columns < width || k % 4 != 0) {
+      std::memset(to, 0, BytePanelBytes(bytes, k));
+    }
+    for (size_t j = 0; j < columns; ++j) {
+      const int8_t* column =
+          source.data + (panel * width + j) * source.n_stride;
+      size_t p = 0;
+      for (const size_t tap : source.taps) {
+        const int8_t* from = column + tap;
+        for (size_t c = 0; c < source.per_tap; ++c, ++p) {
+          to[(p / 4 * width + j) * 4 + p % 4] = static_cast<uint8_t>(
+              static_cast<uint8_t>(from[c * source.k_stride]) ^ flip);
+        }
+      }
+    }
+  }
+}
+
+float QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
+                         size_t n, int8_t* to, size_t to_stride) {
+  float low = 0, high = 0;
+  if (n > 0) kernels.range(x, n, &low, &high);
+  const DynamicRange range = DynamicRangeOf(low, high, false);
+  constexpr size_t kPiece = 512;
+  int16_t piece[kPiece];
+  for (size_t p = 0; p < n; p += kPiece) {
+    const size_t count = std::min(kPiece, n - p);
+    kernels.quantize(x + p, count, range.inverse, range.zero, range.low,
+                     range.high, piece);
+    for (size_t i = 0; i < count; ++i) {
+      to[p + i] = static_cast<int8_t>(piece[i]);
+    }
+  }
+  std::fill(to + n, to + to_stride, int8_t{0});
+  return range.scale;
+}
+
 void RunTile(const Product& product, const Output& output, const RowTile& tile,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch) {
   const QuantizedKernels& kernels = *product.kernels;
   const size_t width = kernels.width;
-  const size_t k = RoundUp(product.k, 2);
+  const size_t k = RoundUp(product.k, product.bytes ? 4 : 2);
+  const size_t panel_bytes = PanelBytes(product);
   const Sums sums = Carve(kernels, scratch);
   const bool wide = output.kind == FinishRow::Kind::kWide;
   const bool floats = output.kind == FinishRow::Kind::kFloatSum;
   size_t chunk = wide ? kWideChunk : floats ? product.block : k;
   chunk = std::max<size_t>(chunk, 1);
 
-  if (product.weight_zero != 0) {
+  int32_t start[kTileRows];
+  if (product.bytes) {
+    const uint32_t zero =
+        static_cast<uint32_t>(product.weight_zero + kByteOffset);
+    for (size_t i = 0; i < tile.rows; ++i) {
+      const int8_t* row = tile.bytes + i * tile.a_stride;
+      int32_t sum = 0;
+      for (size_t p = 0; p < k; ++p) sum += row[p];
+      start[i] = static_cast<int32_t>(0u - static_cast<uint32_t>(sum) * zero);
+    }
+  } else if (product.weight_zero != 0) {
     for (size_t i = 0; i < tile.rows; ++i) {
       const int16_t* row = tile.a + i * tile.a_stride;
       int64_t sum = 0;
@@ -105,13 +173,19 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
     dot.a_stride = tile.a_stride;
     dot.sums = sums.narrow;
     dot.sums_stride = width;
-    const int8_t* b = reinterpret_cast<const int8_t*>(packed) +
-                      (panel - first) * PanelBytes(kernels, k);
+    const int8_t* b =
+        reinterpret_cast<const int8_t*>(packed) + (panel - first) * panel_bytes;
     const size_t cells = tile.rows * width;
     float* float_sums = reinterpret_cast<float*>(sums.wide);
     if (floats) std::fill_n(float_sums, cells, 0.0f);
     if (wide) std::fill_n(sums.wide, cells, 0);
     for (size_t p = 0; p < k || p == 0; p += chunk) {
+      if (product.bytes) {
+        product.bytes->dot({tile.rows, k, tile.bytes, tile.a_stride,
+                            reinterpret_cast<const uint8_t*>(b), start,
+                            sums.narrow, width});
+        break;
+      }
       dot.k = std::min(chunk, k - p);
       dot.a = tile.a + p;
       dot.b = b + p * width;
@@ -129,7 +203,7 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
         }
       }
     }
-    if (product.weight_zero != 0) {
+    if (product.weight_zero != 0 && !product.bytes) {
       for (size_t i = 0; i < tile.rows; ++i) {
         for (size_t j = 0; j < columns; ++j) {
           const size_t cell = i * width + j;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/base/aligned_buffer.h"
+#include "src/kernels/quantized/byte_dot.h"
 #include "src/kernels/quantized/quantized.h"
 
 namespace lathe::kernels {
@@ -40,6 +41,12 @@ void PackPanels(const QuantizedKernels& kernels, size_t n,
                 const WeightSource& source, size_t first, size_t last,
                 std::byte* packed);
 
+// The same for ByteDot: panels of RoundUp(k, 4) * width bytes, each weight 128
+// more than it is.
+size_t BytePanelBytes(const ByteDot& bytes, size_t k);
+void PackBytePanels(const ByteDot& bytes, size_t n, const WeightSource& source,
+                    size_t first, size_t last, std::byte* packed);
+
 // How sums become outputs; arrays have one entry per column. They must outlive
 // the calls.
 struct Output {
@@ -63,6 +70,9 @@ struct Output {
 struct Product {
   const QuantizedKernels* kernels = nullptr;
   size_t n = 0, k = 0;
+  // Not null: rows are int8 and panels those of PackBytePanels; as wide as
+  // `kernels`, and neither `block` nor Output::kind kWide goes with it.
+  const ByteDot* bytes = nullptr;
   // Taken off every weight: (a, b - zero) is found as (a, b) - zero * sum(a).
   int32_t weight_zero = 0;
   // Blocks of weights along k with scales of their own (Output::kind is
@@ -71,15 +81,23 @@ struct Product {
   const float* block_scales = nullptr;
 };
 
+// Bytes of a panel of the product, and of all of them.
+size_t PanelBytes(const Product& product);
+inline size_t PackedBytes(const Product& product) {
+  return PanelCount(*product.kernels, product.n) * PanelBytes(product);
+}
+
 // Most rows of a tile.
 inline constexpr size_t kTileRows = 48;
 
-// Rows of RoundUp(k, 2) numbers, of which the last is 0 where k is odd. Output
-// (i, j) goes to element at[i] + j of Output::y; row_scales is null or has one
+// Rows of RoundUp(k, 2) numbers, of which the last is 0 where k is odd; or,
+// with Product::bytes, rows of RoundUp(k, 4) int8, zeros behind k. Output (i,
+// j) goes to element at[i] + j of Output::y; row_scales is null or has one
 // factor per row for kFloat and kFloatSum.
 struct RowTile {
   size_t rows = 0;
   const int16_t* a = nullptr;
+  const int8_t* bytes = nullptr;
   size_t a_stride = 0;
   const size_t* at = nullptr;
   const float* row_scales = nullptr;
@@ -106,6 +124,10 @@ DynamicRange DynamicRangeOf(float low, float high, bool asymmetric);
 void QuantizeRows(const QuantizedKernels& kernels, const float* x, size_t rows,
                   size_t n, size_t x_stride, bool asymmetric, int16_t* to,
                   size_t to_stride, float* scales);
+// One row to int8, symmetric, filled up with zeros to `to_stride`; returns the
+// scale.
+float QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
+                         size_t n, int8_t* to, size_t to_stride);
 
 }  // namespace lathe::kernels
 

@@ -267,6 +267,94 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
   }
 }
 
+TEST(ByteDot, IsTheDefinitionBitForBit) {
+  for (const ByteDot* bytes : AllByteDots()) {
+    if (!CpuHas(bytes->isa)) continue;
+    for (const size_t rows : {1, 2, 3, 5, 6, 7, 11, 12, 13, 48}) {
+      for (const size_t k : {0, 4, 12, 16, 36, 256}) {
+        SCOPED_TRACE(testing::Message()
+                     << bytes->name << " rows=" << rows << " k=" << k);
+        const size_t width = bytes->width, stride = k + 5;
+        const auto a = RandomIntegers<int8_t>(rows * stride, 1);
+        const auto b = RandomIntegers<uint8_t>(k * width + 1, 2);
+        const auto start = RandomIntegers<int32_t>(rows, 3);
+        std::vector<int32_t> sums(rows * (width + 1), -1);
+        bytes->dot({rows, k, a.data(), stride, b.data(), start.data(),
+                    sums.data(), width + 1});
+        for (size_t i = 0; i < rows; ++i) {
+          for (size_t j = 0; j < width; ++j) {
+            uint32_t want = static_cast<uint32_t>(start[i]);
+            for (size_t p = 0; p < k; ++p) {
+              want += static_cast<uint32_t>(a[i * stride + p] *
+                                            b[(p / 4 * width + j) * 4 + p % 4]);
+            }
+            ASSERT_EQ(sums[i * (width + 1) + j], static_cast<int32_t>(want))
+                << i << ", " << j;
+          }
+          ASSERT_EQ(sums[i * (width + 1) + width], -1) << "beyond the tile";
+        }
+      }
+    }
+  }
+}
+
+// Products of bytes are those of int16, to the last bit.
+TEST(IntMatmul, OfBytesIsThatOfWords) {
+  for (const ByteDot* bytes : AllByteDots()) {
+    if (!CpuHas(bytes->isa)) continue;
+    for (const QuantizedKernels* kernels : KernelsHere()) {
+      if (kernels->width != bytes->width) continue;
+      for (const size_t m : {1, 5, 12, 47, 49}) {
+        for (const size_t n : {1, 31, 32, 70}) {
+          for (const size_t k : {1, 3, 4, 37, 600}) {
+            SCOPED_TRACE(testing::Message() << bytes->name << " m=" << m
+                                            << " n=" << n << " k=" << k);
+            const auto a = RandomFloats(m * k, 1);
+            const auto b = RandomIntegers<int8_t>(n * k, 2);
+            const auto scales = RandomFloats(n, 3);
+            const size_t taps[] = {0};
+            WeightSource source;
+            source.data = b.data();
+            source.taps = taps;
+            source.per_tap = k;
+            source.n_stride = k;
+            IntMatmul matmul;
+            matmul.m = m;
+            matmul.product.kernels = kernels;
+            matmul.product.n = n;
+            matmul.product.k = k;
+            matmul.product.weight_zero = 3;
+            matmul.dynamic = true;
+            matmul.a_stride = k;
+            matmul.threads = 2;
+            Output output;
+            output.kind = FinishRow::Kind::kFloat;
+            output.scales = scales.data();
+            ThreadPool pool(2);
+            std::vector<float> words(m * n), of_bytes(m * n);
+            const size_t panels = PanelCount(*kernels, n);
+            for (std::vector<float>* y : {&words, &of_bytes}) {
+              matmul.product.bytes = y == &words ? nullptr : bytes;
+              std::vector<std::byte> packed(PackedBytes(matmul.product));
+              if (y == &words) {
+                PackPanels(*kernels, n, source, 0, panels, packed.data());
+              } else {
+                PackBytePanels(*bytes, n, source, 0, panels, packed.data());
+              }
+              auto scratch =
+                  AlignedBuffer::Create(IntMatmulScratchBytes(matmul));
+              output.y = reinterpret_cast<std::byte*>(y->data());
+              RunIntMatmul(matmul, output, a.data(), packed.data(), pool,
+                           scratch->data(), nullptr);
+            }
+            ASSERT_EQ(of_bytes, words);
+          }
+        }
+      }
+    }
+  }
+}
+
 struct ConvCase {
   size_t h, w, c, o, kh, kw, stride, dilation, pad, groups;
 };

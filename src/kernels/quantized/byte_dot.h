@@ -1,0 +1,50 @@
+// Products of int8 rows with weights kept as uint8, for CPUs that multiply
+// bytes at once.
+//
+// The weight's sign is taken off by adding 128, which costs 128 times the sum
+// of the row: known when the row is quantized, so the sums start there.
+// Comes before: product.h, which uses it where the rows are int8.
+
+#ifndef LATHE_KERNELS_QUANTIZED_BYTE_DOT_H_
+#define LATHE_KERNELS_QUANTIZED_BYTE_DOT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "src/base/cpu.h"
+
+namespace lathe::kernels {
+
+inline constexpr int32_t kByteOffset = 128;
+
+// sums[i, j] = start[i] + the sum over p < k of a[i * a_stride + p] * b(p, j),
+// modulo 2^32, for i < rows and j < the kernel's width. `k` is a multiple of 4.
+// `b` is a panel: element (p, j) lies at (p / 4 * width + j) * 4 + p % 4.
+struct ByteTile {
+  size_t rows = 0, k = 0;
+  const int8_t* a = nullptr;
+  size_t a_stride = 0;
+  const uint8_t* b = nullptr;
+  const int32_t* start = nullptr;
+  int32_t* sums = nullptr;
+  size_t sums_stride = 0;
+};
+
+struct ByteDot {
+  std::string_view name;
+  Isa isa;
+  uint8_t width;  // Columns of a panel.
+  void (*dot)(const ByteTile& tile);
+};
+
+// Every level in this build, fastest first; the scalar one is the definition.
+std::span<const ByteDot* const> AllByteDots();
+// The fastest not above `limit` that this CPU has, or null where products of
+// int16 are as fast.
+const ByteDot* ChooseByteDot(Isa limit);
+
+}  // namespace lathe::kernels
+
+#endif  // LATHE_KERNELS_QUANTIZED_BYTE_DOT_H_
