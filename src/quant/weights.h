@@ -54,7 +54,7 @@ struct WeightParams {
   // fp16(bf16()). Float32 where the older tool computes in float32.
   std::vector<double> scale;
   std::vector<int64_t> zero_point;  // As long as scale.
-  int64_t hadamard_size = 0;        // Of the rotation of the last axis; 0: none.
+  int64_t hadamard_size = 0;  // Of the rotation of the last axis; 0: none.
   // kOscar: the weight was multiplied by this along the last axis; the input
   // must be divided by it. Empty: by nothing.
   std::vector<double> column_scale;
