@@ -70,7 +70,7 @@ TEST(Weights, ZerosGetScalesThatEveryKernelTakes) {
       for (const double scale : got.params.scale) {
         EXPECT_TRUE(std::isnormal(static_cast<float>(scale)));
         EXPECT_GT(scale, 0);
-        if (grouping.kind == kBlock) EXPECT_GE(scale, 0x1p-14);
+        EXPECT_GE(scale, grouping.kind == kBlock ? 0x1p-14 : 0.0);
       }
       EXPECT_THAT(got.q, testing::Each(0));
     }
