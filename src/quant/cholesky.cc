@@ -20,8 +20,8 @@ using Sums = std::array<std::array<double, kBlock>, kBlock>;
 // out[i][j] += a row i times b row j, for i < m, j < n; both at most kBlock.
 void AddDots(size_t m, size_t n, size_t k, const float* a, const float* b,
              size_t stride, Sums& out) {
-  // 64 rows of 512 floats are 128 KB: with as much of `a` they stay in L2.
-  constexpr size_t kPiece = 512;
+  // 64 rows of 1024 floats are 256 KB: with as much of `a` they stay in L2.
+  constexpr size_t kPiece = 1024;
   for (size_t p = 0; p < k; p += kPiece) {
     const size_t length = std::min(kPiece, k - p);
     for (size_t i = 0; i < m; i += 4) {
@@ -67,7 +67,7 @@ void Transpose(size_t d, std::span<float> x) {
 bool FactorUpper(size_t d, std::span<float> matrix, ThreadPool* pool) {
   float* h = matrix.data();
   std::vector<Sums> scratch(ThreadsOf(pool));
-  Sums corner;
+  Sums corner, columns;  // The block on the diagonal, and its transpose.
   for (size_t j1 = d; j1 > 0;) {
     const size_t j0 = (j1 - 1) / kBlock * kBlock, n = j1 - j0;
     for (auto& row : corner) row.fill(0);
@@ -84,6 +84,7 @@ bool FactorUpper(size_t d, std::span<float> matrix, ThreadPool* pool) {
     for (size_t i = 0; i < n; ++i) {
       for (size_t j = i; j < n; ++j) {
         h[(j0 + i) * d + j0 + j] = static_cast<float>(corner[i][j]);
+        columns[j][i] = corner[i][j];
       }
     }
     RunJobs(pool, j0 / kBlock, [&](size_t job, size_t thread) {
@@ -93,11 +94,16 @@ bool FactorUpper(size_t d, std::span<float> matrix, ThreadPool* pool) {
       AddDots(kBlock, n, d - j1, h + i0 * d + j1, h + j0 * d + j1, d, sums);
       for (size_t i = 0; i < kBlock; ++i) {
         float* row = h + (i0 + i) * d + j0;
+        std::array<double, kBlock>& left = sums[i];
+        for (size_t j = 0; j < n; ++j) {
+          left[j] = static_cast<double>(row[j]) - left[j];
+        }
+        // What is found is taken from all that is left at once: no sum waits
+        // for the term before.
         for (size_t j = n; j-- > 0;) {
-          double sum = static_cast<double>(row[j]) - sums[i][j];
-          for (size_t k = j + 1; k < n; ++k) sum -= sums[i][k] * corner[j][k];
-          sums[i][j] = sum / corner[j][j];
-          row[j] = static_cast<float>(sums[i][j]);
+          left[j] /= corner[j][j];
+          for (size_t k = 0; k < j; ++k) left[k] -= left[j] * columns[j][k];
+          row[j] = static_cast<float>(left[j]);
         }
       }
     });

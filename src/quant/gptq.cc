@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/base/aligned_buffer.h"
 #include "src/quant/algorithms.h"
 #include "src/quant/cholesky.h"
 #include "src/quant/rows/rows.h"
@@ -26,11 +27,10 @@ constexpr size_t kColumns = 64;  // Updates of later columns wait for so many.
 constexpr size_t kRows = 32;     // Of one job: they share each read of the
                                  // update matrix.
 
-// H with `damping` times the mean of its diagonal added to the diagonal, zeros
-// there being ones first. The upper triangle only.
-std::vector<float> Damped(std::span<const float> hessian, size_t d,
-                          double damping) {
-  std::vector<float> h(d * d);
+// Writes H with `damping` times the mean of its diagonal added to the diagonal,
+// zeros there being ones first. The upper triangle only.
+void Damp(std::span<const float> hessian, size_t d, double damping,
+          std::span<float> h) {
   double mean = 0;
   for (size_t i = 0; i < d; ++i) {
     std::copy_n(&hessian[i * d + i], d - i, &h[i * d + i]);
@@ -40,36 +40,39 @@ std::vector<float> Damped(std::span<const float> hessian, size_t d,
   }
   const auto more = static_cast<float>(damping * mean);
   for (size_t i = 0; i < d; ++i) h[i * d + i] += more;
-  return h;
 }
 
 // The matrix whose row i says how an error of column i moves later columns.
-Result<std::vector<float>> Updates(const Problem& problem) {
+Result<AlignedBuffer> Updates(const Problem& problem) {
   const size_t d = problem.width();
   const std::span<const float> hessian = problem.statistics.hessian;
   if (LargestBits(hessian, problem.pool) >= kInfinityBits) {
     return Invalid("the Hessian holds values that are not finite");
   }
   constexpr double kDamping = 0.01;
-  std::vector<float> h = Damped(hessian, d, kDamping);
+  // Aligned rows make the factor half as fast again.
+  LATHE_ASSIGN(AlignedBuffer buffer,
+               AlignedBuffer::Create(d * d * sizeof(float)));
+  const std::span<float> h(buffer.as<float>(), d * d);
+  Damp(hessian, d, kDamping, h);
   if (!problem.correct()) {
     if (!FactorUpper(d, h, problem.pool)) {
       return Invalid("the Hessian is not positive definite");
     }
     InverseFromFactor(d, h, problem.pool);
-    return h;
+    return buffer;
   }
   // A sum of squares is positive definite but for rounding, which more damping
   // hides; what is not after this is no Hessian.
   for (double damping = kDamping; !FactorUpper(d, h, problem.pool);) {
     damping *= 10;
     if (damping > 10) return Invalid("the Hessian is not positive definite");
-    h = Damped(hessian, d, damping);
+    Damp(hessian, d, damping, h);
   }
   for (size_t i = 0; i < d; ++i) {
     for (size_t j = i + 1; j < d; ++j) h[i * d + j] /= h[j * d + j];
   }
-  return h;
+  return buffer;
 }
 
 Status Check(const Problem& problem) {
@@ -101,7 +104,8 @@ Result<WeightParams> FindGptq(const Problem& problem) {
 Status EncodeGptq(const Problem& problem, const WeightParams& params,
                   std::span<int8_t> q) {
   LATHE_TRY(Check(problem));
-  LATHE_ASSIGN(const std::vector<float> updates, Updates(problem));
+  LATHE_ASSIGN(const AlignedBuffer buffer, Updates(problem));
+  const float* updates = buffer.as<float>();
   const size_t d = problem.width();
   const size_t rows = problem.values.size() / d;
   const Groups groups = problem.groups();

@@ -337,29 +337,30 @@ void Rotate(size_t n, float* x) {
 void Dots(size_t k, const float* const* a, const float* const* b, double* out) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  V s[8];
-  for (V& sum : s) sum = hn::Zero(d);
-  const auto step = [&](auto load) HWY_ATTR {
-    const V b0 = load(b[0]), b1 = load(b[1]);
-    const V a0 = load(a[0]), a1 = load(a[1]), a2 = load(a[2]), a3 = load(a[3]);
-    s[0] = hn::MulAdd(a0, b0, s[0]);
-    s[1] = hn::MulAdd(a0, b1, s[1]);
-    s[2] = hn::MulAdd(a1, b0, s[2]);
-    s[3] = hn::MulAdd(a1, b1, s[3]);
-    s[4] = hn::MulAdd(a2, b0, s[4]);
-    s[5] = hn::MulAdd(a2, b1, s[5]);
-    s[6] = hn::MulAdd(a3, b0, s[6]);
-    s[7] = hn::MulAdd(a3, b1, s[7]);
-  };
+  // Pointers and sums of their own: through arrays they would stay in memory.
+  const float *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3];
+  const float *b0 = b[0], *b1 = b[1];
+  V s00 = hn::Zero(d), s01 = s00, s10 = s00, s11 = s00;
+  V s20 = s00, s21 = s00, s30 = s00, s31 = s00;
   size_t p = 0;
   for (; p + lanes <= k; p += lanes) {
-    step([&](const float* row) HWY_ATTR { return hn::LoadU(d, row + p); });
+    const V u = hn::LoadU(d, b0 + p), v = hn::LoadU(d, b1 + p);
+    const V x0 = hn::LoadU(d, a0 + p), x1 = hn::LoadU(d, a1 + p);
+    const V x2 = hn::LoadU(d, a2 + p), x3 = hn::LoadU(d, a3 + p);
+    s00 = hn::MulAdd(x0, u, s00);
+    s01 = hn::MulAdd(x0, v, s01);
+    s10 = hn::MulAdd(x1, u, s10);
+    s11 = hn::MulAdd(x1, v, s11);
+    s20 = hn::MulAdd(x2, u, s20);
+    s21 = hn::MulAdd(x2, v, s21);
+    s30 = hn::MulAdd(x3, u, s30);
+    s31 = hn::MulAdd(x3, v, s31);
   }
-  if (p < k) {
-    step([&](const float* row) HWY_ATTR { return LoadSome(row + p, k - p); });
-  }
+  const V sums[] = {s00, s01, s10, s11, s20, s21, s30, s31};
   for (size_t i = 0; i < 8; ++i) {
-    out[i] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, s[i])));
+    float sum = hn::GetLane(hn::SumOfLanes(d, sums[i]));
+    for (size_t q = p; q < k; ++q) sum += a[i / 2][q] * b[i % 2][q];
+    out[i] += static_cast<double>(sum);
   }
 }
 
@@ -401,17 +402,32 @@ HWY_INLINE void ProductTile(size_t k, const float* a, size_t a_stride,
 void SubtractProduct(size_t m, size_t n, size_t k, const float* a,
                      size_t a_stride, const float* b, size_t b_stride, float* c,
                      size_t c_stride) {
-  const size_t lanes = hn::Lanes(D());
+  const D d;
+  const size_t lanes = hn::Lanes(d);
   size_t j = 0;
-  // Columns outside: a strip of b then stays in the cache for all rows.
+  // Columns outside: a strip of b serves all rows. Copied for many rows, since
+  // rows of b that are a power of 2 apart would push each other out of the
+  // cache.
+  HWY_ALIGN float copy[256 * 2 * kMost];
   for (; j + 2 * lanes <= n; j += 2 * lanes) {
+    const float* strip = b + j;
+    size_t stride = b_stride;
+    if (m >= 8 && k > 1 && k <= 256) {
+      for (size_t p = 0; p < k; ++p) {
+        const float* row = b + p * b_stride + j;
+        hn::Store(hn::LoadU(d, row), d, copy + p * 2 * lanes);
+        hn::Store(hn::LoadU(d, row + lanes), d, copy + (p * 2 + 1) * lanes);
+      }
+      strip = copy;
+      stride = 2 * lanes;
+    }
     size_t i = 0;
     for (; i + 4 <= m; i += 4) {
-      ProductTile<4, 2>(k, a + i * a_stride, a_stride, b + j, b_stride,
+      ProductTile<4, 2>(k, a + i * a_stride, a_stride, strip, stride,
                         c + i * c_stride + j, c_stride);
     }
     for (; i < m; ++i) {
-      ProductTile<1, 2>(k, a + i * a_stride, a_stride, b + j, b_stride,
+      ProductTile<1, 2>(k, a + i * a_stride, a_stride, strip, stride,
                         c + i * c_stride + j, c_stride);
     }
   }
