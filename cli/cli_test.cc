@@ -8,11 +8,14 @@ namespace {
 constexpr const char* kQuick = " --seconds 0.2 --steps 1 --seed 7 -q ";
 
 TEST_F(Cli, EveryVerbHasHelpWithAnExample) {
-  for (const char* verb : {"generate", "convert", "inspect", "run", "compare",
-                           "explain", "profile", "bench", "doctor"}) {
+  for (const char* verb :
+       {"generate", "convert", "inspect", "run", "compare", "listen-test",
+        "explain", "profile", "bench", "doctor"}) {
     const Ran ran = Lathe(std::string(verb) + " --help");
     EXPECT_EQ(ran.code, 0) << verb;
-    EXPECT_NE(ran.out.find("Example:\n  lathe " + std::string(verb)),
+    const size_t example = ran.out.find("Example:\n  lathe ");
+    ASSERT_NE(example, std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find("  lathe " + std::string(verb), example),
               std::string::npos)
         << ran.out;
   }
@@ -80,6 +83,14 @@ TEST_F(Cli, BadValuesAreRefusedWithTheirCode) {
       {"compare a b --isa a --isa b --isa c", 2},
       {"compare a b --atol -1", 2},
       {"compare a b --rtol nan", 2},
+      {"listen-test", 2},
+      {"listen-test a.wav", 2},
+      {"listen-test /nowhere/a.wav /nowhere/b.wav", 3},
+      {"listen-test a.wav b.wav --metric snr", 2},
+      {"listen-test a.wav b.wav --metric nsim", 2},
+      {"listen-test a.wav b.wav --min 3", 2},
+      {"listen-test a.wav b.wav --metric nsim --min nan", 2},
+      {"listen-test a.wav b.wav --threads 2", 2},
       {"run x.tflite --output /nowhere/out", 3},
       {"run x.tflite --output /dev/null", 3},
       {"run x.tflite --steps 0", 2},

@@ -34,6 +34,7 @@ int CmdInspect(std::vector<std::string> args);
 int CmdRun(std::vector<std::string> args);
 int CmdBench(std::vector<std::string> args);
 int CmdCompare(std::vector<std::string> args);
+int CmdListenTest(std::vector<std::string> args);
 int CmdExplain(std::vector<std::string> args);
 int CmdProfile(std::vector<std::string> args);
 int CmdDoctor(std::vector<std::string> args);

@@ -21,6 +21,8 @@ constexpr std::array kVerbs = {
     Verb{"run", "Run a .tflite file on given inputs.", lathe::cli::CmdRun},
     Verb{"compare", "How far the outputs of two files are apart.",
          lathe::cli::CmdCompare},
+    Verb{"listen-test", "How far a sound is from another.",
+         lathe::cli::CmdListenTest},
     Verb{"explain", "What will run: steps, kernels, memory.",
          lathe::cli::CmdExplain},
     Verb{"profile", "Time each step of a .tflite file.",
@@ -33,7 +35,7 @@ constexpr std::array kVerbs = {
 void PrintHelp(std::FILE* to) {
   fmt::print(to, "lathe VERB [arguments]\n\n");
   for (const Verb& verb : kVerbs) {
-    fmt::print(to, "  {:<10} {}\n", verb.name, verb.says);
+    fmt::print(to, "  {:<12} {}\n", verb.name, verb.says);
   }
   fmt::print(to,
              "\n`lathe VERB --help` shows a verb's options and an example.\n"

@@ -250,61 +250,92 @@ Result<WrittenSound> WriteSound(const OutputTarget& target,
   });
 }
 
+namespace {
+
+// As stored, of the start at least the frames that needed(rate) asks for.
+template <typename Needed>
+Result<StoredSound> ReadStored(const std::string& path, const Needed& needed) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return Fail(errno == ENOENT || errno == ENOTDIR ? ErrorCode::kInvalidInput
+                                                    : ErrorCode::kSystem,
+                "{}: {}", path, std::strerror(errno));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return Fail(ErrorCode::kInvalidInput, "{}: not a regular file", path);
+  }
+  if (::access(path.c_str(), R_OK) != 0) {
+    return Fail(ErrorCode::kSystem, "{}: {}", path, std::strerror(errno));
+  }
+  SF_INFO info = {};
+  SoundFile file(::sf_open(path.c_str(), SFM_READ, &info));
+  if (file.get() == nullptr) {
+    return Fail(ErrorCode::kInvalidInput, "{}: not a sound file: {}", path,
+                ::sf_strerror(nullptr));
+  }
+  if (info.channels < 1 || info.channels > 64 || info.samplerate < 100 ||
+      info.samplerate > 1536000) {
+    return Fail(ErrorCode::kInvalidInput,
+                "{}: {} channels at {} Hz; allowed 1 to 64 at 100 to 1536000",
+                path, info.channels, info.samplerate);
+  }
+  StoredSound sound;
+  sound.sample_rate = info.samplerate;
+  sound.channels = info.channels;
+  // In pieces, as the header's length need not be true.
+  const double frames = needed(info.samplerate);
+  std::vector<float>& samples = sound.samples;
+  std::vector<float> chunk(kChunkFrames * info.channels);
+  while (static_cast<double>(samples.size()) / info.channels < frames) {
+    const sf_count_t n =
+        ::sf_readf_float(file.get(), chunk.data(), kChunkFrames);
+    if (n <= 0) break;
+    samples.insert(samples.end(), chunk.begin(),
+                   chunk.begin() + n * info.channels);
+  }
+  if (samples.empty()) {
+    return Fail(ErrorCode::kInvalidInput, "{}: holds no sound", path);
+  }
+  const auto bad = std::ranges::find_if_not(
+      samples, [](float x) { return std::isfinite(x); });
+  if (bad != samples.end()) {
+    return Fail(ErrorCode::kInvalidInput, "{}: frame {} is not finite", path,
+                (bad - samples.begin()) / info.channels);
+  }
+  sound.frames = static_cast<int64_t>(samples.size()) / info.channels;
+  return sound;
+}
+
+}  // namespace
+
+Result<StoredSound> ReadSound(const std::string& path) {
+  return Guarded([&]() -> Result<StoredSound> {
+    constexpr size_t kMostSamples = size_t{1} << 28;
+    AUDIO_ASSIGN(StoredSound sound,
+                 ReadStored(path, [](int) { return double{kMostSamples}; }));
+    if (sound.samples.size() > kMostSamples) {
+      return Fail(ErrorCode::kInvalidInput, "{}: more than {} samples", path,
+                  kMostSamples);
+    }
+    return sound;
+  });
+}
+
 Result<AudioData> ReadAudio(const std::string& path, int sample_rate,
                             int channels, int64_t max_frames) {
   return Guarded([&]() -> Result<AudioData> {
-    struct stat status = {};
-    if (::stat(path.c_str(), &status) != 0) {
-      return Fail(errno == ENOENT || errno == ENOTDIR ? ErrorCode::kInvalidInput
-                                                      : ErrorCode::kSystem,
-                  "{}: {}", path, std::strerror(errno));
-    }
-    if (!S_ISREG(status.st_mode)) {
-      return Fail(ErrorCode::kInvalidInput, "{}: not a regular file", path);
-    }
-    if (::access(path.c_str(), R_OK) != 0) {
-      return Fail(ErrorCode::kSystem, "{}: {}", path, std::strerror(errno));
-    }
-    SF_INFO info = {};
-    SoundFile file(::sf_open(path.c_str(), SFM_READ, &info));
-    if (file.get() == nullptr) {
-      return Fail(ErrorCode::kInvalidInput, "{}: not a sound file: {}", path,
-                  ::sf_strerror(nullptr));
-    }
-    if (info.channels < 1 || info.channels > 64 || info.samplerate < 100 ||
-        info.samplerate > 1536000) {
-      return Fail(ErrorCode::kInvalidInput,
-                  "{}: {} channels at {} Hz; allowed 1 to 64 at 100 to 1536000",
-                  path, info.channels, info.samplerate);
-    }
+    // Some more than needed, so that the resampler's window sees true sound.
+    AUDIO_ASSIGN(StoredSound sound, ReadStored(path, [&](int rate) {
+                   return static_cast<double>(max_frames) * rate / sample_rate +
+                          4096;
+                 }));
     AudioData result;
-    result.source_rate = info.samplerate;
-    result.source_channels = info.channels;
-    // Some more than needed, so that the resampler's window sees true sound;
-    // read in pieces, as the header's length need not be true.
-    const double needed =
-        static_cast<double>(max_frames) * info.samplerate / sample_rate + 4096;
-    std::vector<float> samples;
-    std::vector<float> chunk(kChunkFrames * info.channels);
-    while (static_cast<double>(samples.size()) / info.channels < needed) {
-      const sf_count_t n =
-          ::sf_readf_float(file.get(), chunk.data(), kChunkFrames);
-      if (n <= 0) break;
-      samples.insert(samples.end(), chunk.begin(),
-                     chunk.begin() + n * info.channels);
-    }
-    if (samples.empty()) {
-      return Fail(ErrorCode::kInvalidInput, "{}: holds no sound", path);
-    }
-    const auto bad = std::ranges::find_if_not(
-        samples, [](float x) { return std::isfinite(x); });
-    if (bad != samples.end()) {
-      return Fail(ErrorCode::kInvalidInput, "{}: frame {} is not finite", path,
-                  (bad - samples.begin()) / info.channels);
-    }
-    samples = ToChannels(std::move(samples), info.channels, channels);
+    result.source_rate = sound.sample_rate;
+    result.source_channels = sound.channels;
+    std::vector<float> samples =
+        ToChannels(std::move(sound.samples), sound.channels, channels);
     AUDIO_ASSIGN(result.samples,
-                 Resample(std::move(samples), channels, info.samplerate,
+                 Resample(std::move(samples), channels, sound.sample_rate,
                           sample_rate, max_frames));
     result.frames = static_cast<int64_t>(result.samples.size()) / channels;
     return result;

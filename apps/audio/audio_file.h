@@ -63,6 +63,17 @@ struct AudioData {
 Result<AudioData> ReadAudio(const std::string& path, int sample_rate,
                             int channels, int64_t max_frames);
 
+struct StoredSound {
+  std::vector<float> samples;  // Interleaved.
+  int sample_rate = 0, channels = 0;
+  int64_t frames = 0;
+
+  SoundView view() const { return {samples, sample_rate, channels}; }
+};
+// Any file that libsndfile reads, as it is stored. Errors: as ReadAudio; also
+// kInvalidInput for more than 2^28 samples (1 GiB).
+Result<StoredSound> ReadSound(const std::string& path);
+
 }  // namespace lathe::audio
 
 #endif  // LATHE_APPS_AUDIO_AUDIO_FILE_H_

@@ -102,7 +102,19 @@ TEST(Bf16, IsTheUpperHalfOfAFloat32) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const float got = Bf16ToFloat(static_cast<uint16_t>(bits));
     EXPECT_EQ(std::bit_cast<uint32_t>(got), bits << 16);
+    if (std::isnan(got)) continue;
+    EXPECT_EQ(FloatToBf16(got), bits);
   }
+}
+
+TEST(Bf16, RoundsToNearestAndTiesToEven) {
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0x3F807FFFu)), 0x3F80);
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0x3F808000u)), 0x3F80);
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0x3F808001u)), 0x3F81);
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0x3F818000u)), 0x3F82);
+  // Beyond the largest: infinity. A NaN whose upper half says infinity: NaN.
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0x7F7FFFFFu)), 0x7F80);
+  EXPECT_EQ(FloatToBf16(std::bit_cast<float>(0xFF800001u)), 0xFFC0);
 }
 
 }  // namespace

@@ -10,15 +10,15 @@ namespace lathe::quant {
 
 enum class Algorithm : uint8_t {
   kNoQuantize,
-  kMinMax,               // "min_max_uniform_quantize"
-  kFloatCasting,         // "float_casting"
-  kRecovery,             // "dequantized_weight_recovery"
-  kOctav,                // "OCTAV"
-  kHadamard,             // "HADAMARD_ROTATION"
-  kDecomposedHadamard,   // "DECOMPOSED_HADAMARD_ROTATION"
-  kMse,                  // "MSE"
-  kGptq,                 // "GPTQ"
-  kOscar,                // "OSCAR"
+  kMinMax,              // "min_max_uniform_quantize"
+  kFloatCasting,        // "float_casting"
+  kRecovery,            // "dequantized_weight_recovery"
+  kOctav,               // "OCTAV"
+  kHadamard,            // "HADAMARD_ROTATION"
+  kDecomposedHadamard,  // "DECOMPOSED_HADAMARD_ROTATION"
+  kMse,                 // "MSE"
+  kGptq,                // "GPTQ"
+  kOscar,               // "OSCAR"
 };
 
 // Whose result is wanted where the older tool is wrong: its own, or the right

@@ -1,0 +1,196 @@
+// lathe listen-test: how far one sound is from another, by formulas.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/audio/audio_file.h"
+#include "apps/audio/metrics/metrics.h"
+#include "cli/command.h"
+#include "cli/problem.h"
+#include "lathe/machine.hpp"
+
+namespace lathe::cli {
+namespace {
+
+using audio::Metric;
+using audio::SoundDistance;
+using audio::StoredSound;
+
+// What a number must keep to: --metric NAME --min X --max X.
+struct Limit {
+  const Metric* metric = nullptr;
+  std::optional<double> min = {}, max = {};
+
+  bool within(const SoundDistance& d) const {
+    const double value = d.*metric->value;
+    return (!min || value >= *min) && (!max || value <= *max);
+  }
+};
+
+std::vector<std::string> MetricNames() {
+  std::vector<std::string> names;
+  for (const Metric& metric : audio::Metrics()) names.emplace_back(metric.name);
+  return names;
+}
+
+Result<const Metric*> MetricNamed(const std::string& name) {
+  const auto metrics = audio::Metrics();
+  const auto found = std::ranges::find(metrics, name, &Metric::name);
+  if (found != metrics.end()) return &*found;
+  const std::vector<std::string> names = MetricNames();
+  const auto nearest = Nearest(name, names);
+  return Usage("--metric: unknown \"{}\"{}", name,
+               nearest ? fmt::format("; did you mean {}?", *nearest)
+                       : fmt::format("; known are {}", fmt::join(names, ", ")));
+}
+
+// The three options in the order in which they were written: a limit belongs to
+// the metric before it.
+Result<std::vector<Limit>> LimitsOf(const CLI::App& app) {
+  std::vector<Limit> limits;
+  std::map<const CLI::Option*, size_t> used;
+  for (const CLI::Option* option : app.parse_order()) {
+    const std::string name = option->get_name();
+    if (name != "--metric" && name != "--min" && name != "--max") continue;
+    const std::string text = option->results()[used[option]++];
+    if (name == "--metric") {
+      const auto metric = MetricNamed(text);
+      if (!metric) return std::unexpected(metric.error());
+      limits.push_back({.metric = *metric});
+      continue;
+    }
+    const auto value = ParseNumber(text);
+    if (!value || !std::isfinite(*value)) {
+      return Usage("{}: expected a number, found \"{}\"", name, text);
+    }
+    if (limits.empty()) {
+      return Usage("{} {}: expected --metric NAME before it", name, text);
+    }
+    (name == "--min" ? limits.back().min : limits.back().max) = *value;
+  }
+  for (const Limit& limit : limits) {
+    if (limit.min || limit.max) continue;
+    return Usage("--metric {}: expected --min X or --max X after it",
+                 limit.metric->name);
+  }
+  return limits;
+}
+
+Json SoundJson(const std::string& path, const StoredSound& sound, double lufs,
+               double peak) {
+  return {{"path", path},
+          {"rate", sound.sample_rate},
+          {"channels", sound.channels},
+          {"frames", sound.frames},
+          {"lufs", lufs},
+          {"true_peak_dbtp", peak}};
+}
+
+void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
+  std::vector<std::vector<std::string>> table = {
+      {"metric", "value", "", ""},
+      {"loudness, LUFS",
+       fmt::format("{:.2f}, {:.2f}", d.reference_lufs, d.other_lufs), "",
+       "reference, other"},
+      {"true peak, dBTP",
+       fmt::format("{:.2f}, {:.2f}", d.reference_peak_dbtp, d.other_peak_dbtp),
+       "", "reference, other"}};
+  for (const Metric& metric : audio::Metrics()) {
+    std::string verdict;
+    for (const Limit& limit : limits) {
+      if (limit.metric == &metric && !limit.within(d)) verdict = "beyond";
+    }
+    table.push_back({std::string(metric.name),
+                     fmt::format("{:.6g}", d.*metric.value), verdict,
+                     std::string(metric.says)});
+  }
+  PrintTable(table);
+  if (limits.empty()) return;
+  const bool within = std::ranges::all_of(
+      limits, [&](const Limit& limit) { return limit.within(d); });
+  fmt::print("{}\n", within ? "within the limits" : "beyond the limits");
+}
+
+}  // namespace
+
+int CmdListenTest(std::vector<std::string> args) {
+  CLI::App app(
+      "How far a sound is from a reference of the same rate, length and number "
+      "of channels: in time, in spectra, in loudness, and to an ear. Exit code "
+      "1 when a limit is not kept.",
+      "lathe listen-test");
+  Common common;
+  std::string reference_path, other_path;
+  std::vector<std::string> metrics, least, most;
+  app.add_option("REFERENCE", reference_path, "A sound file, as it should be")
+      ->required();
+  app.add_option("OTHER", other_path, "A sound file")->required();
+  app.add_option("--metric", metrics,
+                 fmt::format("What the next --min and --max are for: {}",
+                             fmt::join(MetricNames(), ", ")))
+      ->allow_extra_args(false);
+  app.add_option("--min", least, "Least value of the --metric before it")
+      ->allow_extra_args(false);
+  app.add_option("--max", most, "Greatest value of the --metric before it")
+      ->allow_extra_args(false);
+  SetUp(app,
+        "lathe generate rain --seconds 2 --seed 1 -o a.wav\n"
+        "  lathe generate rain --seconds 2 --seed 1 --steps 4 -o b.wav\n"
+        "  lathe listen-test a.wav b.wav --metric nsim --min 0.5",
+        common, Runs::kNo);
+  if (const auto code = Parse(app, std::move(args), common)) return *code;
+  const auto limits = LimitsOf(app);
+  if (!limits) return Report(limits.error());
+
+  Problems problems;
+  auto reference = audio::ReadSound(reference_path);
+  problems.Add(reference);
+  auto other = audio::ReadSound(other_path);
+  problems.Add(other);
+  if (const Status s = problems.Finish(); !s) return Report(s.error());
+  const StopsAtOnce stops;
+  const auto d = audio::CompareSounds(reference->view(), other->view());
+  if (!d) {
+    return Report({d.error().code, fmt::format("{}, {}: {}", reference_path,
+                                               other_path, d.error().message)});
+  }
+  const bool within = std::ranges::all_of(
+      *limits, [&](const Limit& limit) { return limit.within(*d); });
+  if (!common.json) {
+    PrintResult(*d, *limits);
+    return within ? 0 : 1;
+  }
+  Json values, kept = Json::array();
+  for (const Metric& metric : audio::Metrics()) {
+    values[metric.name] = (*d).*metric.value;
+  }
+  for (const Limit& limit : *limits) {
+    Json entry = {{"metric", limit.metric->name},
+                  {"min", nullptr},
+                  {"max", nullptr},
+                  {"within", limit.within(*d)}};
+    if (limit.min) entry["min"] = *limit.min;
+    if (limit.max) entry["max"] = *limit.max;
+    kept.push_back(std::move(entry));
+  }
+  const MemoryUse memory = MeasureMemory();
+  PrintJson(
+      "listen-test",
+      {{"reference", SoundJson(reference_path, *reference, d->reference_lufs,
+                               d->reference_peak_dbtp)},
+       {"other",
+        SoundJson(other_path, *other, d->other_lufs, d->other_peak_dbtp)},
+       {"metrics", values},
+       {"limits", kept},
+       {"within", within},
+       {"peak_rss_bytes", memory.peak_rss_bytes},
+       {"peak_private_bytes", memory.peak_private_bytes}});
+  return within ? 0 : 1;
+}
+
+}  // namespace lathe::cli
