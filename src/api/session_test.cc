@@ -176,13 +176,18 @@ TEST(SessionTest, TakesAnIsaByItsName) {
 
 TEST(SessionTest, RunsNoKernelAboveTheIsa) {
   const Model model = MustOpen(kRows);
+  // Lowest first; a level may add no kernel of its own.
+  std::vector<std::string> allowed;
   for (const std::string& isa : IsasHere()) {
+    allowed.push_back(isa);
     SessionOptions options;
     options.isa = isa;
     const Session session = MustCreate(model, options);
     for (const StepInfo& step : session.steps()) {
       if (step.name != "FULLY_CONNECTED") continue;
-      EXPECT_TRUE(step.kernel.ends_with(isa)) << step.kernel;
+      EXPECT_TRUE(std::ranges::any_of(allowed, [&](const std::string& one) {
+        return step.kernel.ends_with("_" + one);
+      })) << step.kernel;
     }
   }
 }

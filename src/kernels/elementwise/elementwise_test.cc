@@ -104,7 +104,7 @@ const UnaryCase kUnaries[] = {
 TEST(Unary, EveryKindEqualsItsDefinition) {
   for (const Isa isa : IsasHere()) {
     const ElementwiseKernels& kernels = ChooseElementwise(isa);
-    ASSERT_EQ(kernels.isa, isa);
+    ASSERT_LE(kernels.isa, isa);
     for (const UnaryCase& c : kUnaries) {
       SCOPED_TRACE(std::string(kernels.name) + ": " + c.name);
       const auto x = RandomFloats(20011, 1, c.low, c.high);

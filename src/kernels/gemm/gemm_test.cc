@@ -246,7 +246,7 @@ TEST_P(GemmTest, BatchesMultiplyMatricesOfAnyOrientation) {
 }
 
 TEST(GemmChoice, NeverExceedsTheLimit) {
-  for (const Isa isa : IsasHere()) EXPECT_EQ(ChooseGemm(isa).isa, isa);
+  for (const Isa isa : IsasHere()) EXPECT_LE(ChooseGemm(isa).isa, isa);
 }
 
 INSTANTIATE_TEST_SUITE_P(AllKernels, GemmTest,

@@ -25,7 +25,7 @@ double Mean(const std::vector<float>& x) {
 TEST(LayerNorm, EqualsItsDefinitionWithAndWithoutWeights) {
   for (const Isa isa : IsasHere()) {
     const NormKernels& kernels = ChooseNorm(isa);
-    ASSERT_EQ(kernels.isa, isa);
+    ASSERT_LE(kernels.isa, isa);
     for (const size_t n : kLengths) {
       const auto x = RandomFloats(n, 1, -2, 3);
       const auto gamma = RandomFloats(n, 2), beta = RandomFloats(n, 3);
