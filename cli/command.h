@@ -36,6 +36,7 @@ int CmdBench(std::vector<std::string> args);
 int CmdCompare(std::vector<std::string> args);
 int CmdExplain(std::vector<std::string> args);
 int CmdProfile(std::vector<std::string> args);
+int CmdQuantize(std::vector<std::string> args);
 int CmdDoctor(std::vector<std::string> args);
 
 // Options that every verb has, and those of verbs that run models.
