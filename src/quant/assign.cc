@@ -635,9 +635,8 @@ class Assigner {
       Problem(site, weight, "it needs a constant weight");
       return {};
     }
-    if (compat_ && IsRotating(site) &&
-        (site.inputs.size() < 3 || site.inputs[2] < 0)) {
-      Problem(site, nullptr, "Hadamard rotation of an operator without bias");
+    if (compat_ && IsRotating(site) && site.inputs.size() < 3) {
+      Problem(site, nullptr, "Hadamard rotation of an operator of two inputs");
       return {};
     }
     LATHE_ASSIGN(GridPtr grid,
@@ -653,9 +652,13 @@ class Assigner {
              NeedsStep(*grid, step) ? step : Step::kNothing, grid);
     Consumes(site, site.inputs[1], Step::kRetype, grid);
     for (size_t i = 2; i < site.inputs.size(); ++i) {
-      if (site.inputs[i] >= 0) {
-        Consumes(site, site.inputs[i], Step::kNothing, nullptr);
+      int32_t t = site.inputs[i];
+      // The older tool takes a bias left out for the last tensor (A9).
+      if (t < 0 && compat_ && IsRotating(site)) {
+        t = static_cast<int32_t>(
+            graph_.subgraphs[site.subgraph].tensors.size() - 1);
       }
+      if (t >= 0) Consumes(site, t, Step::kNothing, nullptr);
     }
     for (const int32_t t : site.outputs) {
       if (t >= 0) Produces(site, t, Step::kNothing, nullptr);

@@ -60,11 +60,12 @@ Inserted RotateByCustomOp(Inserter& inserter, size_t subgraph, int32_t tensor,
       is_dynamic ? from.shape_signature : std::vector<int32_t>());
   Op op = inserter.MakeOp(OpCode::kCustom, {tensor}, {to}, true);
   op.custom_name = "aeq.hadamard_rotation";
-  const std::vector<int8_t> signs(static_cast<size_t>(size), 1);
   flexbuffers::Builder builder;
   builder.Map([&] {
     builder.Int("hadamard_size", size);
-    builder.Vector("random_binary_vector", signs.data(), signs.size());
+    builder.Vector("random_binary_vector", [&] {
+      for (int64_t i = 0; i < size; ++i) builder.Int(1);
+    });
   });
   builder.Finish();
   op.custom_options = builder.GetBuffer();
