@@ -167,9 +167,11 @@ class Assigner {
   void FindCallees() {
     for (const Subgraph& subgraph : graph_.subgraphs) {
       for (const Op& op : subgraph.ops) {
-        if (op.code == graph::OpCode::kStablehloComposite) continue;
         for (const size_t s : CalledBy(op, graph_.subgraphs.size())) {
-          control_flow_.insert(s);
+          ++callers_[s];
+          if (op.code != graph::OpCode::kStablehloComposite) {
+            control_flow_.insert(s);
+          }
         }
       }
     }
@@ -211,6 +213,9 @@ class Assigner {
     }
     LATHE_TRY(Treat(site));
     outcome.quantized = quantized_;
+    if (!compat_ && op.code == graph::OpCode::kStablehloComposite) {
+      EnterComposite(site);
+    }
     if (!quantized_) outcome.reason = WhyUntouched(site);
     if (!choice.refused.empty()) {
       const auto& [rule, why] = choice.refused.back();
@@ -231,6 +236,12 @@ class Assigner {
     LATHE_ASSIGN(const Choice choice,
                  chooser_.Choose(target, ScopeOf(subgraph, outputs, inputs)));
     site.rule = choice.rule;
+    // A composite and its body agree about what goes in and out.
+    const auto body = bodies_.find(s);
+    if (body != bodies_.end()) {
+      site.rule = body->second;
+      return Treat(site);
+    }
     if (choice.rule == nullptr ||
         choice.rule->algorithm == Algorithm::kNoQuantize ||
         left_alone_.contains(s) || (!compat_ && control_flow_.contains(s))) {
@@ -306,7 +317,43 @@ class Assigner {
         !usable(1).empty()) {
       return "its right operand is not constant";
     }
+    if (site.target == Target::kStablehloComposite) {
+      if (std::string why = WhyNotComposite(site); !why.empty()) return why;
+    }
     return WhyUneven(site);
+  }
+
+  // Why a composite's body cannot follow it.
+  std::string WhyNotComposite(const Site& site) const {
+    for (const size_t s : CalledBy(*site.real, graph_.subgraphs.size())) {
+      if (callers_.at(s) > 1) return "another operator runs its body too";
+      const Subgraph& body = graph_.subgraphs[s];
+      if (s <= site.subgraph || body.inputs.size() != site.inputs.size() ||
+          body.outputs.size() != site.outputs.size()) {
+        return "its body does not fit it";
+      }
+    }
+    return "";
+  }
+
+  // The body gets the operator's rule and ranges at its boundary.
+  void EnterComposite(const Site& site) {
+    for (const size_t s : CalledBy(*site.real, graph_.subgraphs.size())) {
+      const Subgraph& body = graph_.subgraphs[s];
+      bodies_[s] = site.rule;
+      const auto hand_on = [&](std::span<const int32_t> outer,
+                               const std::vector<int32_t>& inner) {
+        for (size_t i = 0; i < inner.size(); ++i) {
+          if (outer[i] < 0) continue;
+          const auto known = ranges_.find(TensorAt(site, outer[i]).name);
+          if (known != ranges_.end()) {
+            ranges_[body.tensors[inner[i]].name] = known->second;
+          }
+        }
+      };
+      hand_on(site.inputs, body.inputs);
+      hand_on(site.outputs, body.outputs);
+    }
   }
 
   // Scale rules need one tensor that sets the scale.
@@ -714,14 +761,6 @@ class Assigner {
   Result<GridPtr> RangeGrid(const Site& site, const Tensor& tensor,
                             const TensorConfig& config) {
     const bool is_unsigned = config.element == Element::kUint;
-    if (is_unsigned && compat_ &&
-        (site.rule->algorithm == Algorithm::kOctav ||
-         site.rule->algorithm == Algorithm::kGptq)) {
-      Problem(site, &tensor,
-              fmt::format("{} takes no unsigned activations",
-                          Name(site.rule->algorithm)));
-      return GridPtr();
-    }
     const auto found = ranges_.find(tensor.name);
     if (found == ranges_.end()) {
       Problem(site, &tensor, "the statistics have no range of it");
@@ -1093,6 +1132,8 @@ class Assigner {
   std::map<std::string, Range, std::less<>> ranges_;
   std::map<std::string, GridPtr> grids_;
   std::set<size_t> left_alone_;    // Bodies of composites that stay.
+  std::map<size_t, const Rule*> bodies_;  // Of quantized ones (kCorrect).
+  std::map<size_t, int> callers_;  // Operators that run a subgraph.
   std::set<size_t> control_flow_;  // Bodies of other operators.
   bool quantized_ = false;         // The operator under treatment, so far.
   std::vector<std::string> problems_;

@@ -162,6 +162,14 @@ std::optional<std::string> WhyNotUniform(Target target,
   if (!integer && !config.explicit_dequantize) {
     return "compute_precision FLOAT needs explicit_dequantize";
   }
+  const bool blocks =
+      config.weight && BlockOf(config.weight->granularity) > 0;
+  if (blocks && target != kFullyConnected && target != kEmbeddingLookup) {
+    return fmt::format("{} takes no weights in blocks", facts.name);
+  }
+  if (blocks && config.activation) {
+    return "weights in blocks take no activation config";
+  }
   if (config.activation) {
     if (!integer) return "activations need compute_precision INTEGER";
     if (auto reason = WhyNotActivation(*config.activation, facts)) {

@@ -64,8 +64,9 @@ class Rewriter {
     if (compat_) {
       if (dequantizes_output_) RenameSignatures("_dequant");
       if (quantizes_output_) RenameSignatures("_quantized");
+      FollowOutputs(/*only_lost=*/true);
     } else {
-      FollowOutputs();
+      FollowOutputs(/*only_lost=*/false);
       RaiseVersions();
     }
     return std::move(graph_);
@@ -345,15 +346,17 @@ class Rewriter {
     }
   }
 
-  // Where an output of the subgraph moved, the signature's moves.
-  void FollowOutputs() {
+  // Where an output of the subgraph moved, the signature's moves. `only_lost`:
+  // only where it would name no output, which no reader takes.
+  void FollowOutputs(bool only_lost) {
     for (graph::Signature& signature : graph_.signatures) {
       const auto& before = source_.subgraphs[signature.subgraph].outputs;
       const auto& after = graph_.subgraphs[signature.subgraph].outputs;
       for (graph::NamedTensor& item : signature.outputs) {
-        const auto found =
-            std::ranges::find(before, static_cast<int32_t>(item.tensor));
-        if (found != before.end()) {
+        const auto tensor = static_cast<int32_t>(item.tensor);
+        const bool lost = std::ranges::find(after, tensor) == after.end();
+        const auto found = std::ranges::find(before, tensor);
+        if (found != before.end() && (lost || !only_lost)) {
           item.tensor = static_cast<uint32_t>(after[found - before.begin()]);
         }
       }
