@@ -134,6 +134,11 @@ int CmdQuantize(std::vector<std::string> args) {
                         std::chrono::steady_clock::now() - start)
                         .count();
   const MemoryUse memory = MeasureMemory();
+  for (const RecipeRule& rule : report->rules) {
+    if (!rule.problem.empty() && !explain) {
+      Warn(fmt::format("{}: {}", rule.rule, rule.problem));
+    }
+  }
   if (report->ops_quantized == 0) {
     Warn("no operator was quantized; --explain says why");
   }

@@ -61,8 +61,9 @@ std::vector<RuleReport> ReportRules(const Graph& graph, const Recipe& recipe,
   }
   for (const Rule& rule : recipe.erased) {
     if (recipe.is_preset && chooser.UsesOf(rule).valid > 0) continue;
-    reports.push_back(
-        {Describe(rule), 0, 0, "a later rule of the same regex erases it"});
+    reports.push_back({.rule = Describe(rule),
+                       .problem = "a later rule of the same regex erases it",
+                       .erased = true});
   }
   return reports;
 }
@@ -71,14 +72,15 @@ std::vector<RuleReport> ReportRules(const Graph& graph, const Recipe& recipe,
 Status Judge(const Graph& graph, const Recipe& recipe,
              const std::vector<RuleReport>& rules) {
   std::string problems;
-  size_t idle = 0;
+  size_t idle = 0, effective = 0;
   for (const RuleReport& rule : rules) {
-    if (rule.problem.empty()) continue;
+    effective += rule.erased ? 0 : 1;
+    if (rule.problem.empty() || rule.erased) continue;
     ++idle;
     problems += fmt::format("{}{}: {}", problems.empty() ? "" : "\n", rule.rule,
                             rule.problem);
   }
-  if (idle == 0 || (recipe.is_preset && idle < rules.size())) return {};
+  if (idle == 0 || (recipe.is_preset && idle < effective)) return {};
   return std::unexpected(Error{ErrorCode::kInvalidInput, std::move(problems)});
 }
 

@@ -43,7 +43,8 @@ struct RuleReport {
   std::string rule;
   size_t matched = 0;   // Operators (and boundaries) that it names.
   size_t chosen = 0;    // Those that it decided.
-  std::string problem;  // Why it decided none; empty if it did.
+  std::string problem = {};  // Why it decided none; empty if it did.
+  bool erased = false;       // By a later rule; known before any model is.
 };
 
 struct Quantized {
@@ -52,9 +53,8 @@ struct Quantized {
   std::vector<RuleReport> rules;
 };
 
-// kCorrect refuses a rule that nothing in the model answers to and one that a
-// later rule of the same regex erases; of a preset only one that does nothing
-// at all. Errors: kInvalidInput with every problem; kInterrupted.
+// kCorrect refuses a rule that nothing in the model answers to; of a preset
+// only the whole. Errors: kInvalidInput with every problem; kInterrupted.
 // `statistics` may be null; it and the pool must outlive the result's graph, as
 // must the owners of the graph's constants.
 Result<Quantized> QuantizeGraph(const graph::Graph& graph, const Recipe& recipe,
