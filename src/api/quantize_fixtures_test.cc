@@ -53,9 +53,13 @@ void ExpectSameTensor(const graph::Graph& a, const graph::Tensor& x,
   const auto& r = y.quantization ? *y.quantization : none;
   EXPECT_TRUE(SameScales(q.scale, r.scale));
   EXPECT_TRUE(SameZeroPoints(q.zero_point, r.zero_point));
-  if (q.scale.size() > 1) EXPECT_EQ(q.axis, r.axis);
+  if (q.scale.size() > 1) {
+    EXPECT_EQ(q.axis, r.axis);
+  }
   EXPECT_EQ(q.block_size, r.block_size);
-  if (q.block_size > 0) EXPECT_EQ(q.scales_tensor, r.scales_tensor);
+  if (q.block_size > 0) {
+    EXPECT_EQ(q.scales_tensor, r.scales_tensor);
+  }
   EXPECT_TRUE(std::ranges::equal(a.BufferOf(x).bytes, b.BufferOf(y).bytes));
 }
 

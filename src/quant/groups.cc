@@ -112,29 +112,19 @@ void ForEachGroup(const Problem& problem, size_t rotation,
       });
 }
 
-double SumOverPieces(
-    std::span<const float> x, ThreadPool* pool,
-    const std::function<double(std::span<const float>)>& work) {
-  if (x.size() <= kJobElements) return work(x);
-  std::vector<double> sums((x.size() + kJobElements - 1) / kJobElements);
-  RunJobs(pool, sums.size(), [&](size_t job, size_t) {
-    const size_t begin = job * kJobElements;
-    sums[job] =
-        work(x.subspan(begin, std::min(kJobElements, x.size() - begin)));
-  });
-  double sum = 0;
-  for (const double piece : sums) sum += piece;
-  return sum;
-}
-
 uint32_t LargestBits(std::span<const float> x, ThreadPool* pool) {
+  if (x.size() <= kJobElements) {
+    uint32_t bits = 0;
+    if (!x.empty()) Rows().magnitudes(1, x.size(), x.data(), &bits);
+    return bits;
+  }
   std::vector<uint32_t> largest((x.size() + kJobElements - 1) / kJobElements);
   RunJobs(pool, largest.size(), [&](size_t job, size_t) {
     const size_t begin = job * kJobElements;
     Rows().magnitudes(1, std::min(kJobElements, x.size() - begin), &x[begin],
                       &largest[job]);
   });
-  return largest.empty() ? 0 : std::ranges::max(largest);
+  return std::ranges::max(largest);
 }
 
 std::string Position(std::span<const int32_t> shape, size_t element) {

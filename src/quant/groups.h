@@ -4,10 +4,13 @@
 #ifndef LATHE_QUANT_GROUPS_H_
 #define LATHE_QUANT_GROUPS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "src/base/result.h"
@@ -60,8 +63,18 @@ void ForEachGroup(const Problem& problem, size_t rotation,
                   const GroupWork& work);
 
 // Adds up work(piece) over pieces of kJobElements, in order.
+template <typename Work>
 double SumOverPieces(std::span<const float> x, ThreadPool* pool,
-                     const std::function<double(std::span<const float>)>& work);
+                     const Work& work) {
+  if (x.size() <= kJobElements) return work(x);
+  std::vector<double> sums((x.size() + kJobElements - 1) / kJobElements);
+  RunJobs(pool, sums.size(), [&](size_t job, size_t) {
+    const size_t begin = job * kJobElements;
+    sums[job] =
+        work(x.subspan(begin, std::min(kJobElements, x.size() - begin)));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
 
 // Bits (rows.h) of the largest |x|.
 uint32_t LargestBits(std::span<const float> x, ThreadPool* pool);

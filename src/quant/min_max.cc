@@ -108,12 +108,11 @@ Result<WeightParams> FindMinMax(const Problem& problem) {
   WeightParams params;
   params.scale.resize(groups.count);
   params.zero_point.resize(groups.count);
-  for (size_t g = 0; g < groups.count; ++g) {
+  const auto find = [&](size_t g) {
     const uint32_t bits = extremes.largest[g];
-    if (bits >= kInfinityBits && problem.correct()) return NotFinite(problem);
     if (config.symmetric) {
       params.scale[g] = SymmetricScale(config, std::bit_cast<float>(bits));
-      continue;
+      return;
     }
     // In float32 throughout, as the older tool.
     const float high = std::max(extremes.high[g], 0.0f);
@@ -124,7 +123,19 @@ Result<WeightParams> FindMinMax(const Problem& problem) {
     const float zero = static_cast<float>(range.low) - low / scale;
     params.scale[g] = StoredScale(config, scale);
     params.zero_point[g] = Quantize(zero, {}, range);
+  };
+  if (problem.correct() &&
+      std::ranges::any_of(extremes.largest, [](uint32_t bits) {
+        return bits >= kInfinityBits;
+      })) {
+    return NotFinite(problem);
   }
+  const size_t some = 4096;  // Blocks are many.
+  RunJobs(problem.pool, (groups.count + some - 1) / some,
+          [&](size_t job, size_t) {
+            const size_t end = std::min(groups.count, (job + 1) * some);
+            for (size_t g = job * some; g < end; ++g) find(g);
+          });
   return params;
 }
 

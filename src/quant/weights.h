@@ -35,7 +35,7 @@ struct WeightConfig {
   Algorithm algorithm = Algorithm::kMinMax;
   int bits = 8;  // 2, 4, 8; 16 for kFloatCasting.
   bool symmetric = true;
-  Grouping grouping;
+  Grouping grouping = {};
   int64_t max_hadamard_size = 0;  // 0: no limit.
   bool skip_checks = false;       // kRecovery: no test of the error.
   Behaviour behaviour = Behaviour::kCorrect;
@@ -44,14 +44,16 @@ struct WeightConfig {
 // What calibration knows of the activation that the weight is multiplied with;
 // empty where it knows nothing. `width` is the last dim of the weight.
 struct InputStatistics {
-  std::span<const float> hessian;  // [width, width], kGptq.
-  std::span<const double> mu2;     // [width], kOscar.
+  std::span<const float> hessian = {};  // [width, width], kGptq.
+  std::span<const double> mu2 = {};     // [width], kOscar.
 };
 
 struct WeightParams {
   // One per group, row-major: [1], [shape[axis]], or [rows, last / block].
   // As the values are divided by them: for blocks already rounded to
-  // fp16(bf16()). Float32 where the older tool computes in float32.
+  // fp16(bf16()), except kRecovery in kCompat, whose blocks are divided by the
+  // step itself: store BlockScale(scale). Float32 where the older tool computes
+  // in float32.
   std::vector<double> scale;
   std::vector<int64_t> zero_point;  // As long as scale.
   int64_t hadamard_size = 0;  // Of the rotation of the last axis; 0: none.
@@ -62,9 +64,13 @@ struct WeightParams {
 
 // `values` is row-major of `shape` (rank >= 1). Fails with kInvalid, in words
 // without the tensor's name (the caller adds it), for NaN or infinite values
-// (kCorrect; kCompat computes on as the older tool does), for a block that does
-// not divide the last dim, for a recovery whose error is above 1e-4, and for
-// what the algorithm does not do (reference 2.5 to 2.10). `pool` may be null.
+// (kCorrect; kCompat computes on as the older tool does, but for kRecovery),
+// for a block that does not divide the last dim, for a recovery whose error is
+// above 1e-4, for GPTQ without a Hessian. Fails with kUnsupported for what the
+// algorithm does not do (reference 2.5 to 2.10). `pool` may be null.
+//
+// Correct scales are positive and normal, those of blocks also as halves. A
+// correct int4 is -7 to 7, but -8 to 7 for kRecovery: it must hold the grid.
 Result<WeightParams> FindParams(const WeightConfig& config,
                                 std::span<const float> values,
                                 std::span<const int32_t> shape,

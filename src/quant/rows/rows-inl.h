@@ -199,33 +199,67 @@ void Halves(size_t n, const float* x, uint16_t* y) {
   for (; i < n; ++i) y[i] = FloatToHalf(x[i]);
 }
 
-// Sum of f over x: 16 lanes in float32, which are emptied into a double every
-// 1024 elements. f(0) need not be 0.
+// Sums go over this many lanes in float32, whatever the width of a vector, and
+// into a double every kPiece elements.
+constexpr size_t kLanes = 16, kPiece = 1024;
+
+struct Lanes {
+  V sum[kLanes];  // The first kLanes / Lanes(D) are used.
+
+  HWY_INLINE Lanes() {
+    for (size_t p = 0; p < kLanes / hn::Lanes(D()); ++p) {
+      sum[p] = hn::Zero(D());
+    }
+  }
+  HWY_INLINE double Total() const {
+    HWY_ALIGN float lane[kLanes];
+    const size_t lanes = hn::Lanes(D());
+    for (size_t p = 0; p < kLanes / lanes; ++p) {
+      hn::Store(sum[p], D(), lane + p * lanes);
+    }
+    double total[kLanes];
+    for (size_t i = 0; i < kLanes; ++i) total[i] = static_cast<double>(lane[i]);
+    for (size_t half = kLanes / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i < half; ++i) total[i] += total[i + half];
+    }
+    return total[0];
+  }
+};
+
+// Calls f(part, x, valid) for the vectors of x, n <= kPiece: x goes to lanes
+// `part` of the sums, and only the first `valid` of its elements count.
 template <typename F>
-HWY_INLINE double SumOf(size_t n, const float* x, const F& f) {
-  constexpr size_t kLanes = 16, kPiece = 1024;
+HWY_INLINE void ForEachVector(size_t n, const float* x, const F& f) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  const size_t parts = kLanes / lanes;  // Vectors are at most 16 lanes here.
-  HWY_ALIGN float sums[kLanes];
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (size_t p = 0; p < kLanes / lanes; ++p) {
+      f(p, hn::LoadU(d, x + i + p * lanes), lanes);
+    }
+  }
+  for (size_t p = 0; i < n; ++p, i += lanes) {
+    const size_t some = n - i < lanes ? n - i : lanes;
+    f(p, LoadSome(x + i, some), some);
+  }
+}
+
+// Sum of f over x. f(0) need not be 0.
+template <typename F>
+HWY_INLINE double SumOf(size_t n, const float* x, const F& f) {
+  const D d;
   double total = 0;
   for (size_t start = 0; start < n; start += kPiece) {
-    const size_t end = n - start < kPiece ? n : start + kPiece;
-    V sum[kLanes];
-    for (size_t p = 0; p < parts; ++p) sum[p] = hn::Zero(d);
-    size_t i = start;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (size_t p = 0; p < parts; ++p) {
-        sum[p] = hn::Add(sum[p], f(hn::LoadU(d, x + i + p * lanes)));
-      }
-    }
-    for (size_t p = 0; i < end; ++p, i += lanes) {
-      const size_t some = end - i < lanes ? end - i : lanes;
-      sum[p] = hn::Add(sum[p], hn::IfThenElseZero(hn::FirstN(d, some),
-                                                  f(LoadSome(x + i, some))));
-    }
-    for (size_t p = 0; p < parts; ++p) hn::Store(sum[p], d, sums + p * lanes);
-    for (const float lane : sums) total += static_cast<double>(lane);
+    Lanes sums;
+    ForEachVector(n - start < kPiece ? n - start : kPiece, x + start,
+                  [&](size_t p, V v, size_t valid) HWY_ATTR {
+                    V term = f(v);
+                    if (valid < hn::Lanes(d)) {
+                      term = hn::IfThenElseZero(hn::FirstN(d, valid), term);
+                    }
+                    sums.sum[p] = hn::Add(sums.sum[p], term);
+                  });
+    total += sums.Total();
   }
   return total;
 }
@@ -235,16 +269,26 @@ Selection Select(size_t n, const float* x, float threshold) {
   const V above = hn::Set(d, threshold), below = hn::Neg(above);
   const V one = hn::Set(d, 1.0f);
   Selection result;
-  // Counts of at most 128 for each lane of a piece are exact in float32.
-  const double counted = SumOf(n, x, [&](V v) HWY_ATTR {
-    return hn::Add(hn::IfThenElseZero(hn::Ge(v, above), one),
-                   hn::IfThenElseZero(hn::Le(v, below), one));
-  });
-  result.count = static_cast<uint64_t>(counted);
-  result.sum = SumOf(n, x, [&](V v) HWY_ATTR {
-    const V a = hn::Abs(v);
-    return hn::IfThenElseZero(hn::Ge(a, above), a);
-  });
+  for (size_t start = 0; start < n; start += kPiece) {
+    Lanes sums;
+    V count = hn::Zero(d);  // At most 2 * kPiece: exact.
+    ForEachVector(n - start < kPiece ? n - start : kPiece, x + start,
+                  [&](size_t p, V v, size_t valid) HWY_ATTR {
+                    V more = hn::Add(hn::IfThenElseZero(hn::Ge(v, above), one),
+                                     hn::IfThenElseZero(hn::Le(v, below), one));
+                    if (valid < hn::Lanes(d)) {
+                      more = hn::IfThenElseZero(hn::FirstN(d, valid), more);
+                    }
+                    count = hn::Add(count, more);
+                    // Zeros of the padding add nothing.
+                    const V a = hn::Abs(v);
+                    sums.sum[p] = hn::Add(
+                        sums.sum[p], hn::IfThenElseZero(hn::Ge(a, above), a));
+                  });
+    result.sum += sums.Total();
+    result.count +=
+        static_cast<uint64_t>(hn::GetLane(hn::SumOfLanes(d, count)));
+  }
   return result;
 }
 
