@@ -80,9 +80,9 @@ constexpr std::string_view kChannel4 =
     R"("num_bits": 4, "granularity": "CHANNELWISE")";
 constexpr std::string_view kMinMax = "min_max_uniform_quantize";
 
-Result<Quantized> Run(const Model& model, const std::string& rules,
-                      Behaviour behaviour = Behaviour::kCorrect,
-                      bool with_statistics = true) {
+Result<Quantized> Made(const Model& model, const std::string& rules,
+                       Behaviour behaviour = Behaviour::kCorrect,
+                       bool with_statistics = true) {
   static std::vector<std::unique_ptr<Recipe>> kept;
   auto recipe = ParseRecipe(fmt::format("[{}]", rules), "recipe", behaviour,
                             [](const std::string&) -> Result<std::string> {
@@ -143,15 +143,15 @@ Model FullyConnected(std::vector<float> weights, Shape shape,
 
 TEST(Quantize, ADynamicWeightBecomesIntegersAndTheVersionSaysSo) {
   const Model model = FullyConnected(Random(32), {4, 8});
-  const auto made = Run(model, Rule(".*", "*", kMinMax, kChannel, kDynamic));
+  const auto made = Made(model, Rule(".*", "*", kMinMax, kChannel, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   const Tensor& w = *Find(made->graph, "w");
   EXPECT_EQ(w.type, Type::kInt8);
   EXPECT_EQ(w.quantization->scale.size(), 4u);
   EXPECT_EQ(BytesOf(made->graph, w).size(), 32u);
   EXPECT_EQ(made->graph.subgraphs[0].ops[0].version, 3);
-  const auto old = Run(model, Rule(".*", "*", kMinMax, kChannel, kDynamic),
-                       Behaviour::kCompat);
+  const auto old = Made(model, Rule(".*", "*", kMinMax, kChannel, kDynamic),
+                        Behaviour::kCompat);
   EXPECT_EQ(old->graph.subgraphs[0].ops[0].version,
             model.graph.subgraphs[0].ops[0].version);
 }
@@ -162,11 +162,11 @@ TEST(Quantize, InsertedOperatorsKeepResizableDims) {
       Rule(".*", "*", kMinMax, kChannel, kStatic) +
       R"(, {"regex": ".*", "operation": "INPUT", "algorithm_key":
             "no_quantize"})";
-  const auto made = Run(model, rules);
+  const auto made = Made(model, rules);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "x_quantized")->shape_signature,
             (std::vector<int32_t>{-1, 8}));
-  const auto old = Run(model, rules, Behaviour::kCompat);
+  const auto old = Made(model, rules, Behaviour::kCompat);
   EXPECT_TRUE(Find(old->graph, "x_quantized")->shape_signature.empty());
 }
 
@@ -181,7 +181,7 @@ Model OutputAlsoRead() {
 
 TEST(Quantize, AnOutputThatIsAlsoReadKeepsItsSignature) {
   const auto made =
-      Run(OutputAlsoRead(), Rule(".*", "*", kMinMax, kChannel, kStatic));
+      Made(OutputAlsoRead(), Rule(".*", "*", kMinMax, kChannel, kStatic));
   ASSERT_TRUE(made) << made.error().message;
   const graph::Subgraph& main = made->graph.subgraphs[0];
   // The caller reads integers, EXP its own floats.
@@ -200,8 +200,8 @@ TEST(Quantize, AFloatOutputThatTheLastOperatorReadsStaysRight) {
     const TensorId w = b.Floats("w", {4, 8}, Random(32));
     return {{x}, {mid, b.Op(OpCode::kFullyConnected, {mid, w}, {}, "y")}};
   });
-  const auto made = Run(model, Rule(".*", "*", kMinMax, kChannel, kStatic) +
-                                   R"(, {"regex": ".*", "operation": "OUTPUT",
+  const auto made = Made(model, Rule(".*", "*", kMinMax, kChannel, kStatic) +
+                                    R"(, {"regex": ".*", "operation": "OUTPUT",
                        "algorithm_key": "no_quantize"})");
   ASSERT_TRUE(made) << made.error().message;
   const graph::Subgraph& main = made->graph.subgraphs[0];
@@ -218,7 +218,7 @@ TEST(Quantize, AFloatOutputThatTheLastOperatorReadsStaysRight) {
 TEST(Quantize, ARuleThatDoesNothingIsRefusedByName) {
   const Model model = FullyConnected(Random(32 * 4), {4, 32});
   const auto error = [&](const std::string& rules) {
-    const auto made = Run(model, rules);
+    const auto made = Made(model, rules);
     return made ? std::string() : made.error().message;
   };
   EXPECT_THAT(error(Rule("yy", "*", kMinMax, kChannel, kDynamic)),
@@ -232,8 +232,8 @@ TEST(Quantize, ARuleThatDoesNothingIsRefusedByName) {
       HasSubstr("suits none"));
   EXPECT_THAT(error(Rule(".*", "*", kMinMax, kChannel, "")),
               HasSubstr("suits none"));
-  const auto old = Run(model, Rule("zz", "*", kMinMax, kChannel, kDynamic),
-                       Behaviour::kCompat);
+  const auto old = Made(model, Rule("zz", "*", kMinMax, kChannel, kDynamic),
+                        Behaviour::kCompat);
   ASSERT_TRUE(old);
   EXPECT_EQ(Find(old->graph, "w")->type, Type::kFloat32);
 }
@@ -262,7 +262,7 @@ TEST(Quantize, RotationsNeedNoBiasAndNoLargeMatrix) {
   for (const bool with_bias : {false, true}) {
     const Model model = FullyConnected(Random(256 * 4), {4, 256}, with_bias);
     const auto made =
-        Run(model, Rule(".*", "*", "HADAMARD_ROTATION", kChannel4, kDynamic));
+        Made(model, Rule(".*", "*", "HADAMARD_ROTATION", kChannel4, kDynamic));
     ASSERT_TRUE(made) << made.error().message;
     EXPECT_EQ(Find(made->graph, "w")->type, Type::kInt4);
     // 256 = 16 * 16: two small products.
@@ -276,8 +276,8 @@ TEST(Quantize, RotationsNeedNoBiasAndNoLargeMatrix) {
 
 TEST(Quantize, AnOddWidthIsNotRotated) {
   const Model model = FullyConnected(Random(12), {4, 3});
-  const auto made = Run(model, Rule(".*", "*", "DECOMPOSED_HADAMARD_ROTATION",
-                                    kChannel, kDynamic));
+  const auto made = Made(model, Rule(".*", "*", "DECOMPOSED_HADAMARD_ROTATION",
+                                     kChannel, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Codes(made->graph), std::vector{OpCode::kFullyConnected});
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kInt8);
@@ -299,10 +299,10 @@ TEST(Quantize, LayersWithOtherRotationsShareNone) {
                             size),
                 kDynamic);
   };
-  const auto apart = Run(model, rule("first", 16) + "," + rule("second", 8));
+  const auto apart = Made(model, rule("first", 16) + "," + rule("second", 8));
   ASSERT_TRUE(apart) << apart.error().message;
   EXPECT_EQ(Count(apart->graph, OpCode::kFullyConnected), 4u);
-  const auto alike = Run(model, rule(".*", 16));
+  const auto alike = Made(model, rule(".*", 16));
   ASSERT_TRUE(alike) << alike.error().message;
   EXPECT_EQ(Count(alike->graph, OpCode::kFullyConnected), 3u);
 }
@@ -314,7 +314,7 @@ TEST(Quantize, ATiedTableIsRotatedOnlyWhereItsRuleSaysSo) {
     const TensorId e = b.Op(OpCode::kEmbeddingLookup, {ids, w}, {}, "e");
     return {{ids}, {b.Op(OpCode::kFullyConnected, {e, w}, {}, "y")}};
   });
-  const auto made = Run(
+  const auto made = Made(
       model,
       Rule(".*", "EMBEDDING_LOOKUP", "HADAMARD_ROTATION", kChannel, kDynamic) +
           "," + Rule(".*", "FULLY_CONNECTED", kMinMax, kChannel, kDynamic));
@@ -336,15 +336,15 @@ TEST(Quantize, AlgorithmsThatWeighByActivationsAskForThem) {
   Model model = FullyConnected(Random(32), {4, 8});
   for (const char* algorithm : {"OSCAR", "GPTQ"}) {
     const std::string rules = Rule(".*", "*", algorithm, kChannel, kDynamic);
-    const auto none = Run(model, rules, Behaviour::kCorrect, false);
+    const auto none = Made(model, rules, Behaviour::kCorrect, false);
     ASSERT_FALSE(none);
     EXPECT_THAT(none.error().message, HasSubstr("statistics"));
-    const auto partial = Run(model, rules);
+    const auto partial = Made(model, rules);
     ASSERT_FALSE(partial);
     EXPECT_THAT(partial.error().message, HasSubstr("tensor \"x\""));
   }
   model.statistics.of["x"].mu2 = {1, 2, 3, 4, 100, 6, 7, 8};
-  const auto made = Run(model, Rule(".*", "*", "OSCAR", kChannel, kDynamic));
+  const auto made = Made(model, Rule(".*", "*", "OSCAR", kChannel, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kInt8);
 }
@@ -356,10 +356,10 @@ TEST(Quantize, OctavLeavesAsymmetricOperandsToMinMax) {
     return {{x}, {b.Op(OpCode::kAdd, {x, c}, {}, "y")}};
   });
   const std::string rules = Rule(".*", "*", "OCTAV", kChannel, kStatic);
-  const auto made = Run(model, rules);
+  const auto made = Made(model, rules);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "c")->type, Type::kInt8);
-  EXPECT_FALSE(Run(model, rules, Behaviour::kCompat));
+  EXPECT_FALSE(Made(model, rules, Behaviour::kCompat));
 }
 
 TEST(Quantize, ASmallWeightLeavesItsStaticOperatorFloat) {
@@ -367,12 +367,12 @@ TEST(Quantize, ASmallWeightLeavesItsStaticOperatorFloat) {
   const std::string rules =
       Rule(".*", "*", kMinMax, kChannel,
            fmt::format(R"({}, "min_weight_elements": 100)", kStatic));
-  const auto made = Run(model, rules);
+  const auto made = Made(model, rules);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kFloat32);
   EXPECT_FALSE(made->ops[0].quantized);
   EXPECT_THAT(made->ops[0].reason, HasSubstr("min_weight_elements"));
-  EXPECT_FALSE(Run(model, rules, Behaviour::kCompat));
+  EXPECT_FALSE(Made(model, rules, Behaviour::kCompat));
 }
 
 // y = x * w, or w * x.
@@ -388,16 +388,16 @@ Model Product(bool constant_left) {
 
 TEST(Quantize, AStaticProductHasOneScale) {
   const std::string rules = Rule(".*", "*", kMinMax, kChannel, kStatic);
-  const auto made = Run(Product(false), rules);
+  const auto made = Made(Product(false), rules);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "w")->quantization->scale.size(), 1u);
-  const auto old = Run(Product(false), rules, Behaviour::kCompat);
+  const auto old = Made(Product(false), rules, Behaviour::kCompat);
   EXPECT_EQ(Find(old->graph, "w")->quantization->scale.size(), 8u);
 }
 
 TEST(Quantize, AConstantLeftOperandStaysFloatBesideAFloat) {
   const auto made =
-      Run(Product(true), Rule(".*", "*", kMinMax, kChannel, kDynamic));
+      Made(Product(true), Rule(".*", "*", kMinMax, kChannel, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kFloat32);
   EXPECT_FALSE(made->ops[0].quantized);
@@ -416,7 +416,7 @@ TEST(Quantize, ADynamicDepthwiseConvolutionHasAScaleForEachChannel) {
                   "y")}};
   });
   const auto made =
-      Run(model, Rule(".*", "*", kMinMax, R"("num_bits": 8)", kDynamic));
+      Made(model, Rule(".*", "*", kMinMax, R"("num_bits": 8)", kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   const graph::Quantization& q = *Find(made->graph, "w")->quantization;
   EXPECT_EQ(q.scale.size(), 8u);
@@ -429,7 +429,7 @@ TEST(Quantize, FourBitsNeverHoldTheValueThatAKernelGetsWrong) {
   const Model model = FullyConnected(weights, {8, 64});
   for (const char* algorithm : {"OCTAV", "MSE", "HADAMARD_ROTATION"}) {
     const auto made =
-        Run(model, Rule(".*", "*", algorithm, kChannel4, kDynamic));
+        Made(model, Rule(".*", "*", algorithm, kChannel4, kDynamic));
     ASSERT_TRUE(made) << made.error().message;
     for (const std::byte b : BytesOf(made->graph, *Find(made->graph, "w"))) {
       EXPECT_NE(std::to_integer<int>(b) & 15, 8) << algorithm;
@@ -444,7 +444,7 @@ TEST(Quantize, ChannelsOfZerosHaveAScale) {
   const Model model = FullyConnected(weights, {4, 16});
   for (const char* algorithm : {"OCTAV", "MSE", "min_max_uniform_quantize"}) {
     const auto made =
-        Run(model, Rule(".*", "*", algorithm, kChannel, kDynamic));
+        Made(model, Rule(".*", "*", algorithm, kChannel, kDynamic));
     ASSERT_TRUE(made) << made.error().message;
     for (const float s : Find(made->graph, "w")->quantization->scale) {
       EXPECT_GT(s, 0);
@@ -455,8 +455,8 @@ TEST(Quantize, ChannelsOfZerosHaveAScale) {
 TEST(Quantize, NamesATensorThatIsNotFinite) {
   std::vector<float> weights = Random(32);
   weights[9] = std::numeric_limits<float>::quiet_NaN();
-  const auto made = Run(FullyConnected(weights, {4, 8}),
-                        Rule(".*", "*", kMinMax, kChannel, kDynamic));
+  const auto made = Made(FullyConnected(weights, {4, 8}),
+                         Rule(".*", "*", kMinMax, kChannel, kDynamic));
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kInvalidInput);
   EXPECT_THAT(made.error().message, HasSubstr("tensor \"w\""));
@@ -471,8 +471,8 @@ TEST(Quantize, AConstantOfTwoRulesIsStoredTwice) {
              b.Op(OpCode::kFullyConnected, {x, w}, {}, "second")}};
   });
   const auto made =
-      Run(model, Rule("first", "*", kMinMax, kChannel, kDynamic) + "," +
-                     Rule("second", "*", kMinMax, kChannel4, kDynamic));
+      Made(model, Rule("first", "*", kMinMax, kChannel, kDynamic) + "," +
+                      Rule("second", "*", kMinMax, kChannel4, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   const graph::Subgraph& main = made->graph.subgraphs[0];
   EXPECT_EQ(main.tensors[main.ops[0].inputs[1]].type, Type::kInt8);
@@ -482,7 +482,7 @@ TEST(Quantize, AConstantOfTwoRulesIsStoredTwice) {
 TEST(Quantize, MissingStatisticsAreNamed) {
   Model model = FullyConnected(Random(32), {4, 8});
   model.statistics.of.erase("y");
-  const auto made = Run(model, Rule(".*", "*", kMinMax, kChannel, kStatic));
+  const auto made = Made(model, Rule(".*", "*", kMinMax, kChannel, kStatic));
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("tensor \"y\""));
 }

@@ -17,11 +17,11 @@ struct TensorStatistics {
   // Empty when unknown; else of one length, mostly 1.
   std::vector<double> min, max;
   int rank = 0;  // Of min and max as arrays; says nothing about values.
-  std::vector<double> mu2;  // Mean square of each channel of the last dim.
+  std::vector<double> mu2 = {};  // Mean square of each channel of the last dim.
   // [width, width], as stored in the file, or the path of an .npy file that
   // holds it; read when needed, for these are large.
-  std::vector<float> hessian;
-  std::string hessian_file;
+  std::vector<float> hessian = {};
+  std::string hessian_file = {};
 
   bool has_range() const { return !min.empty() && min.size() == max.size(); }
   bool has_hessian() const { return !hessian.empty() || !hessian_file.empty(); }
