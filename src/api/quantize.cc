@@ -89,18 +89,16 @@ Result<QuantizeReport> Quantize(const std::string& model,
                      options.stats.empty() ? nullptr : &statistics, converted));
     QuantizeReport report = Report(quantized);
     report.input_bytes = file->bytes().size();
-    if (out.empty()) {
-      const uint64_t structure =
-          report.input_bytes -
-          std::min(report.input_bytes, ConstantBytes(graph));
-      report.output_bytes = structure + ConstantBytes(quantized.graph);
-      return report;
-    }
+    const uint64_t structure =
+        report.input_bytes - std::min(report.input_bytes, ConstantBytes(graph));
+    report.output_bytes = structure + ConstantBytes(quantized.graph);
+    if (out.empty()) return report;
     LATHE_TRY(format::WriteTflite(quantized.graph, out, options.stop));
     progress(0.5, 1);
     std::error_code code;
-    const uint64_t bytes = fs::file_size(out, code);
-    if (!code) report.output_bytes = bytes;
+    if (fs::is_regular_file(out, code)) {
+      report.output_bytes = fs::file_size(out, code);
+    }
     return report;
   });
 }

@@ -32,6 +32,7 @@ class Planner {
 
   Result<std::vector<TensorInstructions>> Run() {
     GroupByBuffer();
+    FindEdges();
     for (const auto& [buffer, tensors] : groups_) {
       if (buffer != 0) ShareBuffer(tensors);
     }
@@ -195,29 +196,34 @@ class Planner {
     return made;
   }
 
-  // Every reader of the tensor, the subgraph's outputs first.
-  void FindEdges(TensorId id, int32_t& producer,
-                 std::vector<int32_t>& readers) const {
-    const auto& subgraph = graph_.subgraphs[id.subgraph];
-    producer = kBoundary;
-    for (const int32_t t : subgraph.outputs) {
-      if (t == id.tensor) readers.push_back(kBoundary);
-    }
-    for (size_t i = 0; i < subgraph.ops.size(); ++i) {
-      for (const int32_t t : subgraph.ops[i].inputs) {
-        if (t == id.tensor) readers.push_back(static_cast<int32_t>(i));
+  // Who writes a tensor, and everyone who reads it, the subgraph's outputs
+  // first.
+  struct Edges {
+    int32_t producer = kBoundary;
+    std::vector<int32_t> readers;
+  };
+
+  void FindEdges() {
+    for (const graph::Subgraph& subgraph : graph_.subgraphs) {
+      auto& edges = edges_.emplace_back(subgraph.tensors.size());
+      for (const int32_t t : subgraph.outputs) {
+        edges[t].readers.push_back(kBoundary);
       }
-      for (const int32_t t : subgraph.ops[i].outputs) {
-        if (t == id.tensor) producer = static_cast<int32_t>(i);
+      for (size_t i = 0; i < subgraph.ops.size(); ++i) {
+        const auto op = static_cast<int32_t>(i);
+        for (const int32_t t : subgraph.ops[i].inputs) {
+          if (t >= 0) edges[t].readers.push_back(op);
+        }
+        for (const int32_t t : subgraph.ops[i].outputs) {
+          if (t >= 0) edges[t].producer = op;
+        }
       }
     }
   }
 
   Result<std::vector<Instruction>> PlanTensor(TensorId id) {
     const TensorRecords& records = Of(id);
-    int32_t producer = kBoundary;
-    std::vector<int32_t> readers;
-    FindEdges(id, producer, readers);
+    const auto& [producer, readers] = edges_[id.subgraph][id.tensor];
 
     const auto depths = GroupConsumers(records.consumers);
     std::vector<Instruction> steps;
@@ -227,8 +233,8 @@ class Planner {
       }
     }
     if (records.producer) {
-      steps = MeetProducer({records.producer->steps[0], producer,
-                            std::move(readers), records.producer->grid,
+      steps = MeetProducer({records.producer->steps[0], producer, readers,
+                            records.producer->grid,
                             /*from_producer=*/true},
                            std::move(steps));
     }
@@ -354,6 +360,7 @@ class Planner {
   Records records_;
   const Behaviour behaviour_;
   std::vector<std::pair<uint32_t, std::vector<TensorId>>> groups_;
+  std::vector<std::vector<Edges>> edges_;  // By subgraph and tensor.
 };
 
 }  // namespace

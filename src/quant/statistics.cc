@@ -1,9 +1,11 @@
 #include "src/quant/statistics.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <span>
 
 #include "nlohmann/json.hpp"
@@ -23,6 +25,10 @@ template <typename T>
 bool Flatten(const Json& json, std::vector<T>& to, int depth = 0) {
   if (json.is_number()) {
     to.push_back(static_cast<T>(json.get<double>()));
+    return true;
+  }
+  if (json.is_null()) {  // Was NaN or infinite.
+    to.push_back(std::numeric_limits<T>::quiet_NaN());
     return true;
   }
   if (!json.is_array() || depth > kDeepestList) return false;
@@ -54,12 +60,12 @@ Result<TensorStatistics> ReadTensor(const Json& json,
     return Invalid("{} values of min, {} of max", statistics.min.size(),
                    statistics.max.size());
   }
-  for (size_t i = 0; i < statistics.min.size(); ++i) {
-    if (!std::isfinite(statistics.min[i]) ||
-        !std::isfinite(statistics.max[i])) {
-      return Invalid("min {} and max {}; both must be finite",
-                     statistics.min[i], statistics.max[i]);
-    }
+  // A range that is not finite is none; whoever needs it will say so.
+  const auto finite = [](double x) { return std::isfinite(x); };
+  if (!std::ranges::all_of(statistics.min, finite) ||
+      !std::ranges::all_of(statistics.max, finite)) {
+    statistics.min.clear();
+    statistics.max.clear();
   }
   const auto hessian = json.find("hessian");
   if (hessian == json.end()) return statistics;
@@ -74,6 +80,41 @@ Result<TensorStatistics> ReadTensor(const Json& json,
   }
   LATHE_TRY(numbers("hessian", statistics.hessian));
   return statistics;
+}
+
+// Python writes NaN, Infinity and -Infinity, which JSON does not know: they
+// become null. Empty when there are none.
+std::string WithoutNonFinite(std::string_view text) {
+  if (text.find("NaN") == std::string_view::npos &&
+      text.find("Infinity") == std::string_view::npos) {
+    return "";
+  }
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string || c == '"') {
+      out += c;
+      if (in_string && c == '\\' && i + 1 < text.size()) out += text[++i];
+      if (c == '"') in_string = !in_string;
+      continue;
+    }
+    size_t skipped = 0;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (text.substr(i).starts_with(word)) {
+        skipped = word.size();
+        break;
+      }
+    }
+    if (skipped == 0) {
+      out += c;
+    } else {
+      out += "null";
+      i += skipped - 1;
+    }
+  }
+  return out;
 }
 
 // The header of a NumPy file: a Python dictionary as text.
@@ -144,8 +185,9 @@ Result<Statistics> ParseStatistics(std::string_view text,
                                    const std::string& folder,
                                    const std::string& origin) {
   Json json;
+  const std::string cleaned = WithoutNonFinite(text);
   try {
-    json = Json::parse(text);
+    json = cleaned.empty() ? Json::parse(text) : Json::parse(cleaned);
   } catch (const Json::exception& error) {
     return Invalid("{}: {}", origin, error.what());
   }
