@@ -800,7 +800,8 @@ class Assigner {
       return found->second;
     }
     if (!CanRead(site, tensor)) return GridPtr();
-    const Source source = SourceOf(tensor);
+    Source source = SourceOf(tensor);
+    if (source.shape.empty()) source.shape = {1};  // A scalar.
     const int bits = static_cast<int>(config.bits);
     GridPtr grid;
     // OCTAV clips symmetric operands too; asymmetric ones it cannot (A15).
