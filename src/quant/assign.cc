@@ -296,6 +296,11 @@ class Assigner {
             "is {}",
             graph::ElementCount(weight->shape), config.min_weight_elements);
       }
+      if (config.IsStatic() && weight != nullptr && !IsFloat(*weight) &&
+          (!HasScale(*weight) || (weight->type != graph::Type::kInt8 &&
+                                  weight->type != graph::Type::kInt4))) {
+        return fmt::format("its weight is {} already", Name(weight->type));
+      }
       const bool needs_weight = !config.IsStatic() || IsRotating(site) ||
                                 site.rule->algorithm == Algorithm::kGptq ||
                                 site.rule->algorithm == Algorithm::kOscar;
@@ -1132,11 +1137,11 @@ class Assigner {
 
   std::map<std::string, Range, std::less<>> ranges_;
   std::map<std::string, GridPtr> grids_;
-  std::set<size_t> left_alone_;    // Bodies of composites that stay.
+  std::set<size_t> left_alone_;           // Bodies of composites that stay.
   std::map<size_t, const Rule*> bodies_;  // Of quantized ones (kCorrect).
-  std::map<size_t, int> callers_;  // Operators that run a subgraph.
-  std::set<size_t> control_flow_;  // Bodies of other operators.
-  bool quantized_ = false;         // The operator under treatment, so far.
+  std::map<size_t, int> callers_;         // Operators that run a subgraph.
+  std::set<size_t> control_flow_;         // Bodies of other operators.
+  bool quantized_ = false;  // The operator under treatment, so far.
   std::vector<std::string> problems_;
   Assignment result_;
 };

@@ -90,7 +90,10 @@ Status CheckNames(const Graph& graph) {
   for (const graph::Subgraph& subgraph : graph.subgraphs) {
     for (const graph::Tensor& tensor : subgraph.tensors) {
       if (!names.insert(tensor.name).second) {
-        return Invalid("two tensors are named \"{}\"", tensor.name);
+        return Invalid(
+            "two tensors are named \"{}\"; the older tool takes none of a name "
+            "twice",
+            tensor.name);
       }
     }
   }
