@@ -766,9 +766,16 @@ class Assigner {
   Result<GridPtr> RangeGrid(const Site& site, const Tensor& tensor,
                             const TensorConfig& config) {
     const bool is_unsigned = config.element == Element::kUint;
+    if (!HasWholeBytes(site, tensor, config)) return GridPtr();
     const auto found = ranges_.find(tensor.name);
     if (found == ranges_.end()) {
       Problem(site, &tensor, "the statistics have no range of it");
+      return GridPtr();
+    }
+    if (found->second.min.size() != 1) {
+      Problem(site, &tensor,
+              fmt::format("the statistics have {} ranges of it; allowed: 1",
+                          found->second.min.size()));
       return GridPtr();
     }
     return GridOfRange(found->second, static_cast<int>(config.bits),
@@ -796,6 +803,15 @@ class Assigner {
     return grid;
   }
 
+  // A rule that skips checks may say anything.
+  bool HasWholeBytes(const Site& site, const Tensor& tensor,
+                     const TensorConfig& config) {
+    if (config.bits == 8 || config.bits == 16) return true;
+    Problem(site, &tensor,
+            fmt::format("activations of {} bits; allowed: 8, 16", config.bits));
+    return false;
+  }
+
   // A constant operand of an operator without weights: per tensor, with the
   // activation config.
   Result<GridPtr> ConstantGrid(const Site& site, const Tensor& tensor,
@@ -804,7 +820,9 @@ class Assigner {
     if (const auto found = grids_.find(key); found != grids_.end()) {
       return found->second;
     }
-    if (!CanRead(site, tensor)) return GridPtr();
+    if (!CanRead(site, tensor) || !HasWholeBytes(site, tensor, config)) {
+      return GridPtr();
+    }
     Source source = SourceOf(tensor);
     if (source.shape.empty()) source.shape = {1};  // A scalar.
     const int bits = static_cast<int>(config.bits);
@@ -1001,6 +1019,11 @@ class Assigner {
   Result<GridPtr> WeightGrid(const Site& site, const Tensor& tensor,
                              const TensorConfig& config, int32_t input) {
     const Algorithm algorithm = site.rule->algorithm;
+    constexpr int64_t kMostBits = 64;
+    if (config.bits < 1 || config.bits > kMostBits) {
+      Problem(site, &tensor, fmt::format("weights of {} bits", config.bits));
+      return GridPtr();
+    }
     WeightConfig weights = {
         .algorithm = algorithm,
         .bits = static_cast<int>(config.bits),
@@ -1119,6 +1142,10 @@ class Assigner {
     }
     if (tensor.sparsity) {
       Problem(site, &tensor, "it is stored sparse");
+      return false;
+    }
+    if (graph::ElementCount(tensor.shape) == 0) {
+      Problem(site, &tensor, "it has no elements");
       return false;
     }
     if (!IsFloat(tensor)) {

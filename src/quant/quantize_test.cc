@@ -5,7 +5,6 @@
 #include <cstring>
 #include <limits>
 #include <random>
-#include <set>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -320,16 +319,17 @@ TEST(Quantize, ATiedTableIsRotatedOnlyWhereItsRuleSaysSo) {
           "," + Rule(".*", "FULLY_CONNECTED", kMinMax, kChannel, kDynamic));
   ASSERT_TRUE(made) << made.error().message;
   const graph::Subgraph& main = made->graph.subgraphs[0];
-  std::set<std::vector<std::byte>> tables;
+  std::vector<std::vector<std::byte>> tables;
   for (const Op& op : main.ops) {
     const bool reads_table = op.code == OpCode::kEmbeddingLookup ||
                              (op.code == OpCode::kFullyConnected &&
                               main.tensors[op.inputs[1]].type == Type::kInt8);
     if (reads_table) {
-      tables.insert(BytesOf(made->graph, main.tensors[op.inputs[1]]));
+      tables.push_back(BytesOf(made->graph, main.tensors[op.inputs[1]]));
     }
   }
-  EXPECT_EQ(tables.size(), 2u);
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_FALSE(std::ranges::equal(tables[0], tables[1]));
 }
 
 TEST(Quantize, AlgorithmsThatWeighByActivationsAskForThem) {
@@ -477,6 +477,37 @@ TEST(Quantize, AConstantOfTwoRulesIsStoredTwice) {
   const graph::Subgraph& main = made->graph.subgraphs[0];
   EXPECT_EQ(main.tensors[main.ops[0].inputs[1]].type, Type::kInt8);
   EXPECT_EQ(main.tensors[main.ops[1].inputs[1]].type, Type::kInt4);
+}
+
+TEST(Quantize, RulesThatSkipChecksCannotBreakIt) {
+  const Model model([](Builder& b) -> Ends {
+    const TensorId x = b.Input("x", Type::kFloat32, {4});
+    const TensorId c = b.Floats("c", {}, Random(1));
+    return {{x}, {b.Op(OpCode::kAdd, {x, c}, {}, "y")}};
+  });
+  for (const char* bits : {"0", "-3", "4", "7", "64", "99", "8589934600"}) {
+    for (const char* algorithm : {"min_max_uniform_quantize", "OCTAV"}) {
+      const auto made = Made(
+          model,
+          Rule(".*", "*", algorithm, fmt::format(R"("num_bits": {})", bits),
+               fmt::format(R"(, "compute_precision": "INTEGER",
+                              "skip_checks": true, "activation_tensor_config":
+                              {{"num_bits": {}}})",
+                           bits)),
+          Behaviour::kCompat);
+      EXPECT_FALSE(made) << bits;
+    }
+  }
+  for (const Behaviour behaviour : {Behaviour::kCorrect, Behaviour::kCompat}) {
+    const auto made = Made(model,
+                           Rule(".*", "*", "OCTAV", kChannel,
+                                R"(, "compute_precision": "INTEGER",
+                     "activation_tensor_config": {"num_bits": 16})"),
+                           behaviour);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(Find(made->graph, "c")->type, Type::kInt16);
+    EXPECT_EQ(BytesOf(made->graph, *Find(made->graph, "c")).size(), 2u);
+  }
 }
 
 TEST(Quantize, MissingStatisticsAreNamed) {

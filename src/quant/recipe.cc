@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kLargestRecipe = uint64_t{64} << 20;
+// Printing a value goes as deep as it is nested.
+constexpr int kDeepestJson = 64;
 // A map may name a recipe that is a map again.
 constexpr int kDeepestMap = 4;
 
@@ -376,10 +378,18 @@ class Parser {
 Result<Recipe> Read(std::string_view text, const std::string& origin,
                     Behaviour behaviour, const RecipeText& file_of, int depth) {
   Json json;
+  bool too_deep = false;
+  const auto bound = [&](int level, Json::parse_event_t, Json&) {
+    too_deep |= level > kDeepestJson;
+    return level <= kDeepestJson;
+  };
   try {
-    json = Json::parse(text);
+    json = Json::parse(text, bound);
   } catch (const Json::exception& error) {
     return Invalid("{}: {}", origin, error.what());
+  }
+  if (too_deep) {
+    return Invalid("{}: nested deeper than {} levels", origin, kDeepestJson);
   }
   if (json.is_array()) return Parser(origin, behaviour).Rules(json);
   if (!json.is_object()) {

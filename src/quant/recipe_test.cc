@@ -198,6 +198,11 @@ TEST(Recipe, RefusesInBothModesWhatTheOlderToolRefuses) {
   }
 }
 
+TEST(Recipe, RefusesWhatIsNestedTooDeep) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_THAT(ErrorOf(deep), HasSubstr("deeper"));
+}
+
 TEST(Recipe, AMapAppliesItsDefault) {
   const auto recipe = Parse(R"({"default": "dynamic_wi4_afp32", "x": []})");
   ASSERT_TRUE(recipe) << recipe.error().message;
