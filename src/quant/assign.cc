@@ -1006,10 +1006,17 @@ class Assigner {
       return {Grouping::Kind::kAxis,
               site.real->options.Bool("adj_y") ? rank - 2 : rank - 1, 0};
     }
-    // Kernels of dynamic DEPTHWISE_CONV_2D read a scale for each channel (A24).
-    const bool needs_channels = !compat_ &&
-                                site.target == Target::kDepthwiseConv2d &&
-                                site.config().IsDynamic();
+    // Kernels of dynamic DEPTHWISE_CONV_2D read a scale for each channel (A24),
+    // those of CONV_2D with groups or narrow weights refuse another number.
+    const Tensor* input = InputOf(site, 0);
+    const bool has_groups = input != nullptr && input->shape.size() == 4 &&
+                            tensor.shape.size() == 4 &&
+                            input->shape[3] != tensor.shape[3];
+    const bool is_strict_conv =
+        site.target == Target::kConv2d && (config.bits < 8 || has_groups);
+    const bool needs_channels =
+        !compat_ && site.config().IsDynamic() &&
+        (site.target == Target::kDepthwiseConv2d || is_strict_conv);
     if (config.granularity != Granularity::kChannel && !needs_channels) {
       return {};
     }
