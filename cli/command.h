@@ -37,6 +37,7 @@ int CmdCompare(std::vector<std::string> args);
 int CmdListenTest(std::vector<std::string> args);
 int CmdExplain(std::vector<std::string> args);
 int CmdProfile(std::vector<std::string> args);
+int CmdQuantize(std::vector<std::string> args);
 int CmdDoctor(std::vector<std::string> args);
 
 // Options that every verb has, and those of verbs that run models.

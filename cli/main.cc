@@ -17,6 +17,8 @@ using lathe::cli::Verb;
 constexpr std::array kVerbs = {
     Verb{"generate", "Prompt to sound.", lathe::cli::CmdGenerate},
     Verb{"convert", "A checkpoint to .tflite files.", lathe::cli::CmdConvert},
+    Verb{"quantize", "A smaller model, as a recipe says.",
+         lathe::cli::CmdQuantize},
     Verb{"inspect", "What a .tflite file holds.", lathe::cli::CmdInspect},
     Verb{"run", "Run a .tflite file on given inputs.", lathe::cli::CmdRun},
     Verb{"compare", "How far the outputs of two files are apart.",

@@ -8,7 +8,7 @@ target_link_libraries(lathe INTERFACE lathe_api)
 target_compile_features(lathe INTERFACE cxx_std_23)
 
 set(rooms lathe)
-foreach(room base graph format import passes kernels plan run report api)
+foreach(room base graph format import passes quant kernels plan run report api)
   list(APPEND rooms lathe_${room})
 endforeach()
 install(TARGETS ${rooms} EXPORT lathe-targets

@@ -47,7 +47,12 @@ Status CheckConfig(const WeightConfig& config, std::span<const int32_t> shape) {
     return Unsupported("floats of {} bits; float_casting makes 16",
                        config.bits);
   }
-  if (config.bits != 2 && config.bits != 4 && config.bits != 8) {
+  // OCTAV also clips constant operands beside 16-bit activations; only its
+  // scale is wanted then.
+  const bool is_wide_octav =
+      config.algorithm == Algorithm::kOctav && config.bits == 16;
+  if (config.bits != 2 && config.bits != 4 && config.bits != 8 &&
+      !is_wide_octav) {
     return Unsupported("weights of {} bits; 2, 4 and 8 exist", config.bits);
   }
   if (!config.symmetric && config.behaviour == Behaviour::kCorrect &&

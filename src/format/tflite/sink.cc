@@ -42,8 +42,14 @@ FileSink::~FileSink() {
 Status FileSink::Open() {
   // A folder would only be noticed when everything is written.
   struct stat status;
-  if (stat(path_.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    return SystemError("{}: is a folder", path_);
+  if (stat(path_.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) {
+      return SystemError("{}: is a folder", path_);
+    }
+    if (!S_ISREG(status.st_mode)) {  // A device or a pipe keeps its name.
+      file_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+      return file_ < 0 ? Status(Refused("cannot open", path_)) : Status();
+    }
   }
   std::string name = TemporaryName(path_);
   file_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -70,6 +76,7 @@ Status FileSink::Commit() {
   file_ = -1;
   // Some file systems report a full disk only now.
   if (closed != 0) return Refused("cannot write", path_);
+  if (temporary_.empty()) return {};
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {
     return Refused("cannot rename", path_);
   }

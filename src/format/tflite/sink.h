@@ -30,7 +30,8 @@ class MemorySink : public Sink {
 };
 
 // Writes beside the target, under another name. Without Commit the destructor
-// removes what was written.
+// removes what was written. A target that is a device or a pipe is written
+// directly.
 class FileSink : public Sink {
  public:
   explicit FileSink(std::string path) : path_(std::move(path)) {}

@@ -1,0 +1,81 @@
+// lathe quantize: a smaller model, as a recipe says.
+
+#include "cli/test_support.h"
+
+namespace lathe::cli {
+namespace {
+
+TEST_F(Cli, QuantizeMakesASmallerModelThatRuns) {
+  const Ran ran = Lathe("quantize " + Nano("decoder") +
+                        "--recipe dynamic_wi8_afp32 -o q.tflite --json -q");
+  ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json.begin().key(), "schema");
+  EXPECT_EQ(json["schema"], "lathe.quantize/1");
+  for (const char* field :
+       {"ops_quantized", "ops_float", "input_bytes", "output_bytes", "times_ms",
+        "peak_rss_bytes", "peak_private_bytes"}) {
+    EXPECT_TRUE(json.contains(field)) << field;
+  }
+  EXPECT_FALSE(json.contains("ops"));
+  EXPECT_EQ(ReadAll(folder_ + "/q.tflite").size(),
+            json["output_bytes"].get<size_t>());
+  EXPECT_LT(json["output_bytes"].get<double>(),
+            json["input_bytes"].get<double>());
+  EXPECT_EQ(Lathe("run q.tflite").code, 0);
+}
+
+TEST_F(Cli, QuantizeExplainsEveryOperatorAndPredictsTheSize) {
+  const Ran ran = Lathe("quantize " + Nano("decoder") +
+                        "--recipe dynamic_wi8_afp32 --explain --json -q");
+  ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["predicted"], true);
+  EXPECT_EQ(json["ops"].size(), json["ops_quantized"].get<size_t>() +
+                                    json["ops_float"].get<size_t>());
+  for (const Json& op : json["ops"]) {
+    EXPECT_FALSE(op["type"].get<std::string>().empty());
+    EXPECT_TRUE(op["quantized"].get<bool>() ||
+                !op["reason"].get<std::string>().empty())
+        << op;
+  }
+  EXPECT_EQ(Lathe("quantize " + Nano("decoder") +
+                  "--recipe dynamic_wi8_afp32 --explain")
+                .code,
+            0);
+}
+
+TEST_F(Cli, QuantizeRefusesWhatItCannotDoBeforeAnyWork) {
+  Write("empty.json", "[]");
+  Write("typo.json",
+        R"([{"regex": ".*", "operation": "*", "algorithm_key": "OCTAV",
+             "op_config": {"weight_tensor_config": {"num_bits": 8,
+               "granularity": "PER_CHANNEL"},
+               "compute_precision": "INTEGER"}}])");
+  const std::string model = "quantize " + Nano("decoder");
+  const struct {
+    std::string line;
+    int code;
+  } lines[] = {
+      {model + "--recipe dynamic_wi8_afp32", 2},
+      {model + "--recipe dynamic_wi8_afp32 -o q.bin", 2},
+      {model + "--recipe dynamic_wi8_afp32 -o /nowhere/q.tflite", 2},
+      {model + "--recipe dynamic_wi8_afp32 -o q.tflite --strict --compat", 2},
+      {model + "--recipe dynamic_wi8_afp23 -o q.tflite", 3},
+      {model + "--recipe empty.json -o q.tflite", 3},
+      {model + "--recipe empty.json --compat -o q.tflite", 3},
+      {model + "--recipe typo.json -o q.tflite", 3},
+      // Two tensors of one name, which the older tool refuses.
+      {model + "--recipe dynamic_wi8_afp32 --compat -o s.tflite", 3},
+      {model + "--recipe static_wi8_ai8 -o s.tflite", 3},
+      {"quantize /nowhere.tflite --recipe dynamic_wi8_afp32 -o s.tflite", 3},
+  };
+  for (const auto& [line, code] : lines) {
+    const Ran ran = Lathe(line);
+    EXPECT_EQ(ran.code, code) << line << "\n" << ran.err;
+  }
+  EXPECT_EQ(ReadAll(folder_ + "/s.tflite"), "");
+}
+
+}  // namespace
+}  // namespace lathe::cli
