@@ -25,6 +25,34 @@ Sums Carve(const QuantizedKernels& kernels, std::byte* scratch) {
   return sums;
 }
 
+// Panels of groups of kGroup numbers of k, one column behind the other; `flip`
+// changes the sign bit of each weight.
+template <size_t kGroup>
+void PackGroups(size_t width, size_t n, const WeightSource& source, bool flip,
+                size_t first, size_t last, std::byte* packed) {
+  const size_t k = source.taps.size() * source.per_tap;
+  const size_t panel_bytes = RoundUp(k, kGroup) * width;
+  const uint8_t sign = flip ? 0x80 : 0;
+  for (size_t panel = first; panel < last; ++panel) {
+    uint8_t* to =
+        reinterpret_cast<uint8_t*>(packed) + (panel - first) * panel_bytes;
+    const size_t columns = std::min(width, n - panel * width);
+    if (columns < width || k % kGroup != 0) std::memset(to, 0, panel_bytes);
+    for (size_t j = 0; j < columns; ++j) {
+      const int8_t* column =
+          source.data + (panel * width + j) * source.n_stride;
+      size_t p = 0;
+      for (const size_t tap : source.taps) {
+        const int8_t* from = column + tap;
+        for (size_t c = 0; c < source.per_tap; ++c, ++p) {
+          to[(p / kGroup * width + j) * kGroup + p % kGroup] =
+              static_cast<uint8_t>(from[c * source.k_stride]) ^ sign;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 size_t PanelCount(const QuantizedKernels& kernels, size_t n) {
@@ -41,29 +69,7 @@ size_t TileScratchBytes(const QuantizedKernels& kernels) {
 void PackPanels(const QuantizedKernels& kernels, size_t n,
                 const WeightSource& source, size_t first, size_t last,
                 std::byte* packed) {
-  const size_t width = kernels.width;
-  const size_t k = source.taps.size() * source.per_tap;
-  const int8_t flip = source.flip ? int8_t{-128} : int8_t{0};
-  for (size_t panel = first; panel < last; ++panel) {
-    int8_t* to = reinterpret_cast<int8_t*>(packed) +
-                 (panel - first) * PanelBytes(kernels, k);
-    const size_t columns = std::min(width, n - panel * width);
-    if (columns < width || k % 2 != 0) {
-      std::memset(to, 0, PanelBytes(kernels, k));
-    }
-    for (size_t j = 0; j < columns; ++j) {
-      const int8_t* column =
-          source.data + (panel * width + j) * source.n_stride;
-      size_t p = 0;
-      for (const size_t tap : source.taps) {
-        const int8_t* from = column + tap;
-        for (size_t c = 0; c < source.per_tap; ++c, ++p) {
-          to[(p / 2 * width + j) * 2 + p % 2] =
-              static_cast<int8_t>(from[c * source.k_stride] ^ flip);
-        }
-      }
-    }
-  }
+  PackGroups<2>(kernels.width, n, source, source.flip, first, last, packed);
 }
 
 size_t BytePanelBytes(const ByteDot& bytes, size_t k) {
@@ -75,33 +81,10 @@ size_t PanelBytes(const Product& product) {
                        : PanelBytes(*product.kernels, product.k);
 }
 
+// What `flip` takes off and the panel adds cancel out.
 void PackBytePanels(const ByteDot& bytes, size_t n, const WeightSource& source,
                     size_t first, size_t last, std::byte* packed) {
-  const size_t width = bytes.width;
-  const size_t k = source.taps.size() * source.per_tap;
-  // -128 + 128 of int8, and what `flip` takes off and the panel adds, is the
-  // number itself.
-  const uint8_t flip = source.flip ? 0 : 0x80;
-  for (size_t panel = first; panel < last; ++panel) {
-    uint8_t* to = reinterpret_cast<uint8_t*>(packed) +
-                  (panel - first) * BytePanelBytes(bytes, k);
-    const size_t columns = std::min(width, n - panel * width);
-    if (columns < width || k % 4 != 0) {
-      std::memset(to, 0, BytePanelBytes(bytes, k));
-    }
-    for (size_t j = 0; j < columns; ++j) {
-      const int8_t* column =
-          source.data + (panel * width + j) * source.n_stride;
-      size_t p = 0;
-      for (const size_t tap : source.taps) {
-        const int8_t* from = column + tap;
-        for (size_t c = 0; c < source.per_tap; ++c, ++p) {
-          to[(p / 4 * width + j) * 4 + p % 4] = static_cast<uint8_t>(
-              static_cast<uint8_t>(from[c * source.k_stride]) ^ flip);
-        }
-      }
-    }
-  }
+  PackGroups<4>(bytes.width, n, source, !source.flip, first, last, packed);
 }
 
 float QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
