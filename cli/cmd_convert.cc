@@ -1,4 +1,5 @@
-// lathe convert: a Stable Audio checkpoint to a pipeline folder.
+// lathe convert: a Stable Audio checkpoint to a pipeline folder, its weights
+// made smaller on the way if so wanted.
 
 #include <chrono>
 #include <string>
@@ -9,6 +10,16 @@
 #include "lathe/machine.hpp"
 
 namespace lathe::cli {
+namespace {
+
+// "dit=dynamic_wi8_afp32": of one model; "dynamic_wi8_afp32": of all.
+ModelRecipe RecipeOf(const std::string& text) {
+  const size_t equal = text.find('=');
+  if (equal == std::string::npos) return {"", text};
+  return {text.substr(0, equal), text.substr(equal + 1)};
+}
+
+}  // namespace
 
 int CmdConvert(std::vector<std::string> args) {
   CLI::App app(
@@ -18,15 +29,24 @@ int CmdConvert(std::vector<std::string> args) {
   Common common;
   StableAudioSources sources;
   std::string out;
+  std::vector<std::string> recipes;
   app.add_option("CHECKPOINT", sources.checkpoint, "The weights")->required();
   app.add_option("--config", sources.config,
                  "model_config.json (default: beside the checkpoint)");
   app.add_option("--t5", sources.t5_dir,
                  "Folder with the T5 encoder: config.json, model.safetensors, "
                  "spiece.model (default: t5 beside the checkpoint)");
+  app.add_option("--recipe", recipes,
+                 "Quantize as this recipe says (a name or a JSON file, as for "
+                 "lathe quantize): all models, or with MODEL= one of "
+                 "conditioner, dit, decoder, encoder; may come again")
+      ->type_name("[MODEL=]NAME|FILE")
+      ->allow_extra_args(false);
   app.add_option("-o,--output", out, "Folder to write")->required();
-  SetUp(app, "lathe convert models/nano/model.safetensors -o /tmp/nano", common,
-        Runs::kNo);
+  SetUp(app,
+        "lathe convert models/nano/model.safetensors --recipe "
+        "dit=dynamic_wi8_afp32 -o /tmp/nano",
+        common, Runs::kMeasures);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
 
   const size_t slash = sources.checkpoint.rfind('/');
@@ -37,7 +57,12 @@ int CmdConvert(std::vector<std::string> args) {
 
   const auto start = std::chrono::steady_clock::now();
   ProgressLine progress(common.quiet);
+  const Threads threads(common.threads);
   ConvertOptions options;
+  options.threads = &threads;
+  for (const std::string& text : recipes) {
+    options.recipes.push_back(RecipeOf(text));
+  }
   options.stop = StopFlag();
   options.progress = [&](std::string_view file, double fraction) {
     MeasureMemory();
@@ -56,7 +81,8 @@ int CmdConvert(std::vector<std::string> args) {
       outputs.push_back({{"path", file.path},
                          {"bytes", file.bytes},
                          {"ops", file.ops},
-                         {"tensors", file.tensors}});
+                         {"tensors", file.tensors},
+                         {"ops_quantized", file.ops_quantized}});
     }
     PrintJson("convert", {{"outputs", outputs},
                           {"times_ms", {{"total", ms}}},
@@ -65,10 +91,11 @@ int CmdConvert(std::vector<std::string> args) {
     return 0;
   }
   std::vector<std::vector<std::string>> rows = {
-      {"file", "size", "operators", "tensors"}};
+      {"file", "size", "operators", "quantized", "tensors"}};
   for (const ConvertedFile& file : *files) {
     rows.push_back({file.path, Bytes(file.bytes),
                     file.ops ? std::to_string(file.ops) : "",
+                    file.ops ? std::to_string(file.ops_quantized) : "",
                     file.tensors ? std::to_string(file.tensors) : ""});
   }
   PrintTable(rows);

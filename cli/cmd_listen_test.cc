@@ -101,6 +101,7 @@ void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
        fmt::format("{:.2f}, {:.2f}", d.reference_peak_dbtp, d.other_peak_dbtp),
        "", "reference, other"}};
   for (const Metric& metric : audio::Metrics()) {
+    if (std::isnan(d.*metric.value)) continue;
     std::string verdict;
     for (const Limit& limit : limits) {
       if (limit.metric == &metric && !limit.within(d)) verdict = "beyond";
@@ -126,7 +127,7 @@ int CmdListenTest(std::vector<std::string> args) {
       "lathe listen-test");
   Common common;
   std::string reference_path, other_path;
-  std::vector<std::string> metrics, least, most;
+  std::vector<std::string> metrics, least, most, seed_paths;
   app.add_option("REFERENCE", reference_path, "A sound file, as it should be")
       ->required();
   app.add_option("OTHER", other_path, "A sound file")->required();
@@ -138,6 +139,9 @@ int CmdListenTest(std::vector<std::string> args) {
       ->allow_extra_args(false);
   app.add_option("--max", most, "Greatest value of the --metric before it")
       ->allow_extra_args(false);
+  app.add_option("--seeds", seed_paths,
+                 "Sounds of the reference's prompt and other seeds: drift is "
+                 "told as a fraction of the distance to them");
   SetUp(app,
         "lathe generate rain --seconds 2 --seed 1 -o a.wav\n"
         "  lathe generate rain --seconds 2 --seed 1 --steps 4 -o b.wav\n"
@@ -146,18 +150,41 @@ int CmdListenTest(std::vector<std::string> args) {
   if (const auto code = Parse(app, std::move(args), common)) return *code;
   const auto limits = LimitsOf(app);
   if (!limits) return Report(limits.error());
+  if (seed_paths.empty()) {
+    for (const Limit& limit : *limits) {
+      if (limit.metric->value != &SoundDistance::drift) continue;
+      return ReportUsage("--metric drift: expected --seeds FILE");
+    }
+  }
 
   Problems problems;
   auto reference = audio::ReadSound(reference_path);
   problems.Add(reference);
   auto other = audio::ReadSound(other_path);
   problems.Add(other);
+  std::vector<StoredSound> seeds;
+  for (const std::string& path : seed_paths) {
+    auto seed = audio::ReadSound(path);
+    problems.Add(seed);
+    if (seed) seeds.push_back(*std::move(seed));
+  }
   if (const Status s = problems.Finish(); !s) return Report(s.error());
   const StopsAtOnce stops;
-  const auto d = audio::CompareSounds(reference->view(), other->view());
+  auto d = audio::CompareSounds(reference->view(), other->view());
   if (!d) {
     return Report({d.error().code, fmt::format("{}, {}: {}", reference_path,
                                                other_path, d.error().message)});
+  }
+  if (!seeds.empty()) {
+    std::vector<audio::SoundView> views;
+    for (const StoredSound& seed : seeds) views.push_back(seed.view());
+    const auto drift =
+        audio::Drift(reference->view(), d->log_mel_distance, views);
+    if (!drift) {
+      return Report({drift.error().code,
+                     fmt::format("--seeds: {}", drift.error().message)});
+    }
+    d->drift = *drift;
   }
   const bool within = std::ranges::all_of(
       *limits, [&](const Limit& limit) { return limit.within(*d); });
@@ -167,7 +194,8 @@ int CmdListenTest(std::vector<std::string> args) {
   }
   Json values, kept = Json::array();
   for (const Metric& metric : audio::Metrics()) {
-    values[metric.name] = (*d).*metric.value;
+    const double value = (*d).*metric.value;
+    if (!std::isnan(value)) values[metric.name] = value;
   }
   for (const Limit& limit : *limits) {
     Json entry = {{"metric", limit.metric->name},

@@ -103,5 +103,34 @@ TEST_F(Cli, ListenTestNamesTheNearestMetric) {
   EXPECT_NE(ran.err.find("did you mean nsim?"), std::string::npos) << ran.err;
 }
 
+TEST_F(Cli, ListenTestTellsDriftAsAFractionOfTheDistanceBetweenSeeds) {
+  Write("a.wav", Tone(0.5));
+  Write("b.wav", Tone(0.5, 0.01));
+  Write("seed1.wav", Tone(0.5, 0.1));
+  Write("seed2.wav", Tone(0.1, 0.3));
+  const auto drift = [&](const std::string& arguments) {
+    const Ran ran = Lathe("listen-test a.wav " + arguments + " --json");
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return Json::parse(ran.out)["metrics"]["drift"].get<double>();
+  };
+  const auto distance = [&](const std::string& other) {
+    const Ran ran = Lathe("listen-test a.wav " + other + " --json");
+    return Json::parse(ran.out)["metrics"]["log_mel_distance"].get<double>();
+  };
+  EXPECT_NEAR(
+      drift("b.wav --seeds seed1.wav seed2.wav"),
+      2 * distance("b.wav") / (distance("seed1.wav") + distance("seed2.wav")),
+      1e-9);
+  EXPECT_EQ(drift("a.wav --seeds seed1.wav"), 0);
+  EXPECT_NEAR(drift("seed1.wav --seeds seed1.wav"), 1, 1e-12);
+  EXPECT_EQ(Lathe("listen-test a.wav b.wav --seeds seed1.wav --metric drift "
+                  "--max 0.0001")
+                .code,
+            1);
+  EXPECT_EQ(Lathe("listen-test a.wav b.wav --metric drift --max 1").code, 2);
+  EXPECT_EQ(Lathe("listen-test a.wav b.wav --seeds a.wav").code, 3);
+  EXPECT_EQ(Lathe("listen-test a.wav b.wav --seeds /nowhere.wav").code, 3);
+}
+
 }  // namespace
 }  // namespace lathe::cli

@@ -77,5 +77,41 @@ TEST_F(Cli, QuantizeRefusesWhatItCannotDoBeforeAnyWork) {
   EXPECT_EQ(ReadAll(folder_ + "/s.tflite"), "");
 }
 
+TEST_F(Cli, ConvertQuantizesOnTheWayAsQuantizeDoesAfterwards) {
+  const std::string nano = Source() + "/models/nano/model.safetensors";
+  const Ran ran = Lathe("convert '" + nano +
+                        "' --recipe weight_only_wi8_afp32 --recipe decoder=" +
+                        "dynamic_wi8_afp32 -o folder --json -q");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = Json::parse(ran.out);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_GT(json["outputs"][i]["ops_quantized"], 0) << i;
+  }
+  const std::pair<const char*, const char*> models[] = {
+      {"dit", "weight_only_wi8_afp32"}, {"decoder", "dynamic_wi8_afp32"}};
+  for (const auto& [model, recipe] : models) {
+    const std::string name(model);
+    ASSERT_EQ(Lathe("quantize " + Nano(name) + "--recipe " + recipe + " -o " +
+                    name + ".tflite")
+                  .code,
+              0);
+    EXPECT_TRUE(Read(name + ".tflite") == Read("folder/" + name + ".tflite"))
+        << name;
+  }
+}
+
+TEST_F(Cli, ConvertRefusesRecipesItCannotFollow) {
+  const std::string line =
+      "convert '" + Source() + "/models/nano/model.safetensors' -o folder ";
+  EXPECT_EQ(Lathe(line + "--recipe dti=dynamic_wi8_afp32").code, 2);
+  EXPECT_EQ(Lathe(line + "--recipe dynamic_wi8_afp32 --recipe "
+                         "dynamic_wi4_afp32")
+                .code,
+            2);
+  EXPECT_EQ(Lathe(line + "--recipe dit=dynamic_wi9_afp32").code, 3);
+  EXPECT_EQ(Lathe(line + "--recipe static_wi8_ai8").code, 3);
+  EXPECT_EQ(Left(), "");
+}
+
 }  // namespace
 }  // namespace lathe::cli

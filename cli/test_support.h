@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -82,6 +83,8 @@ class Cli : public testing::Test {
   std::string Nano(const std::string& name) {
     return "'" + Folder() + "/models/nano/" + name + ".tflite' ";
   }
+  // The project's folder, in which the tests are run.
+  std::string Source() { return std::filesystem::current_path().string(); }
   std::string Folder() { return program_.substr(0, program_.rfind('/')); }
 
   std::string program_, folder_;

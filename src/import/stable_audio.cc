@@ -195,30 +195,30 @@ Result<std::vector<Written>> Convert(const Sources& sources,
       StableAudioGraphs graphs,
       AuthorStableAudio(config, t5_config, SourceOf(std::move(checkpoint)),
                         SourceOf(std::move(t5)), sources.checkpoint, t5_path));
-  const struct {
-    const char* name;
-    graph::Graph* graph;
-  } models[] = {{"conditioner.tflite", &graphs.conditioner},
-                {"dit.tflite", &graphs.dit},
-                {"decoder.tflite", &graphs.decoder},
-                {"encoder.tflite", &graphs.encoder}};
+  graph::Graph* const models[] = {&graphs.conditioner, &graphs.dit,
+                                  &graphs.decoder, &graphs.encoder};
+  static_assert(std::size(models) == kStableAudioModels.size());
   std::vector<Written> written;
-  double done = 0;
-  for (const auto& model : models) {
+  for (size_t i = 0; i < std::size(models); ++i) {
+    const std::string name = fmt::format("{}.tflite", kStableAudioModels[i]);
     if (conversion.progress) {
-      conversion.progress(model.name, done / std::size(models));
+      conversion.progress(name, static_cast<double>(i) / std::size(models));
     }
-    const std::string path = pending.Add(model.name);
-    LATHE_TRY(format::WriteTflite(*model.graph, path, conversion.stop));
-    Written facts;
-    facts.path = (fs::path(out_dir) / model.name).string();
-    facts.bytes = fs::file_size(path);
-    facts.ops = CountOps(*model.graph);
-    facts.tensors = CountTensors(*model.graph);
-    written.push_back(std::move(facts));
+    std::optional<graph::Graph> rewritten;
+    const graph::Graph* graph = models[i];
+    if (conversion.rewrite) {
+      LATHE_ASSIGN(rewritten,
+                   conversion.rewrite(kStableAudioModels[i], *graph));
+      if (rewritten) graph = &*rewritten;
+    }
+    const std::string path = pending.Add(name);
+    LATHE_TRY(format::WriteTflite(*graph, path, conversion.stop));
+    written.push_back({.path = (fs::path(out_dir) / name).string(),
+                       .bytes = fs::file_size(path),
+                       .ops = CountOps(*graph),
+                       .tensors = CountTensors(*graph)});
     // Its producers keep the checkpoint's tensors.
-    *model.graph = graph::Graph::Empty();
-    done += 1;
+    *models[i] = graph::Graph::Empty();
   }
   const std::string json = PipelineJson(config);
   const std::pair<const char*, std::span<const std::byte>> others[] = {

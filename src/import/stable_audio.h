@@ -3,8 +3,10 @@
 #ifndef LATHE_IMPORT_STABLE_AUDIO_H_
 #define LATHE_IMPORT_STABLE_AUDIO_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +33,16 @@ struct Conversion {
   StopToken stop = nullptr;
   // Called before each file with how many of all are done.
   std::function<void(std::string_view file, double fraction)> progress;
+  // What to write instead of a graph, if anything; `model` is "dit" for
+  // dit.tflite. The graph lives until the result is written.
+  std::function<Result<std::optional<graph::Graph>>(std::string_view model,
+                                                    const graph::Graph& graph)>
+      rewrite;
 };
+
+// The models of a folder, in the order in which they are written.
+inline constexpr std::array<std::string_view, 4> kStableAudioModels = {
+    "conditioner", "dit", "decoder", "encoder"};
 
 // Authors and writes everything (include/lathe/convert.hpp says what). Files
 // are written beside their names and renamed when all are there.

@@ -79,6 +79,8 @@ std::span<const Metric> Metrics() {
              "other minus reference; 0 when equal"},
       Metric{"true_peak_difference_db", &D::true_peak_difference_db,
              "other minus reference; 0 when equal"},
+      Metric{"drift", &D::drift,
+             "of the distance to other seeds; 0 when equal, 1 another draw"},
   };
   return kMetrics;
 }
@@ -113,6 +115,25 @@ Result<SoundDistance> CompareSounds(const SoundView& reference,
     AUDIO_ASSIGN(d.log_magnitude_cosine, LogMagnitudeCosine(reference, other));
     d.nsim = EarSimilarity(reference, other);
     return d;
+  });
+}
+
+Result<double> Drift(const SoundView& reference, double log_mel_distance,
+                     std::span<const SoundView> seeds) {
+  return Guarded([&]() -> Result<double> {
+    double sum = 0;
+    for (const SoundView& seed : seeds) {
+      AUDIO_TRY(CheckSamples("other seed", seed));
+      AUDIO_TRY(CheckSame(reference, seed));
+      AUDIO_ASSIGN(const double distance, LogMelDistance(reference, seed));
+      sum += distance;
+    }
+    if (sum == 0) {
+      return Fail(ErrorCode::kInvalidInput,
+                  "expected sounds of other seeds, found {}",
+                  seeds.empty() ? "none" : "only the reference itself");
+    }
+    return log_mel_distance / (sum / static_cast<double>(seeds.size()));
   });
 }
 

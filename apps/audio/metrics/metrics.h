@@ -4,6 +4,7 @@
 #ifndef LATHE_APPS_AUDIO_METRICS_METRICS_H_
 #define LATHE_APPS_AUDIO_METRICS_METRICS_H_
 
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -26,6 +27,7 @@ struct SoundDistance {
   double nsim = 0;                    // gammatone.h
   double loudness_difference_lu = 0;  // Other minus reference.
   double true_peak_difference_db = 0;
+  double drift = std::numeric_limits<double>::quiet_NaN();  // Drift, if asked.
 
   double reference_lufs = 0, other_lufs = 0;            // loudness.h
   double reference_peak_dbtp = 0, other_peak_dbtp = 0;  // loudness.h
@@ -45,6 +47,14 @@ std::span<const Metric> Metrics();
 // core; half of it is NSIM.
 Result<SoundDistance> CompareSounds(const SoundView& reference,
                                     const SoundView& other);
+
+// `log_mel_distance` from the reference as a fraction of the mean log-mel
+// distance from the reference to `seeds`: sounds of the same prompt and other
+// seeds, for which waveforms say nothing. 0: the same sound; 1: as far as
+// another draw. Errors: as CompareSounds, and kInvalidInput without seeds or
+// when all of them equal the reference.
+Result<double> Drift(const SoundView& reference, double log_mel_distance,
+                     std::span<const SoundView> seeds);
 
 }  // namespace lathe::audio
 
