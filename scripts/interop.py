@@ -4,6 +4,8 @@
 Converts the tiny (name-keyed weights) and the nano model with `lathe convert`,
 runs every signature in both runtimes on the same inputs, and for the tiny model
 compares LiteRT with the golden values too, where the fixtures are there.
+Then the nano model by several recipes: equal where all arithmetic is in float,
+else as near to the float model. What LiteRT refuses is listed.
 Needs numpy and ai-edge-litert (./dev interop installs them).
 
 Exit code: 0 equal, 1 a difference above the tolerance, 2 something cannot run.
@@ -38,6 +40,17 @@ def name_keyed(name, shape, scale=1.0):
     z ^= z >> np.uint64(31)
     u = (z >> np.uint64(40)).astype(np.float32) / np.float32(2**23) - np.float32(1)
     return (np.float32(scale) * u).reshape(shape)
+
+
+FP16 = [{"regex": ".*", "operation": "*", "algorithm_key": "float_casting",
+         "op_config": {"weight_tensor_config": {"num_bits": 16,
+                                                "dtype": "FLOAT"},
+                       "compute_precision": "FLOAT",
+                       "explicit_dequantize": True}}]
+# Recipes, and whether all arithmetic is in float32.
+RECIPES = {"fp16": True, "weight_only_wi8_afp32": True,
+           "dynamic_wi8_afp32": False, "weight_only_wi4_afp32": True,
+           "dynamic_wi4_afp32": False, "dit=dynamic_wi4b32_afp32": False}
 
 
 class LiteRt:
@@ -106,6 +119,20 @@ class Report:
               flush=True)
 
 
+    def compare_noise(self, what, ours, theirs, wanted):
+        """Both runtimes round activations, each in its way: neither may be
+        further from the float model than the other by more than 1 dB, nor they
+        from each other than two independent noises."""
+        def noise(a, b):
+            return float(np.sqrt(np.mean((a.astype(np.float64) - b) ** 2)))
+        own, other = noise(ours, wanted), noise(theirs, wanted)
+        apart = noise(ours, theirs)
+        fine = own <= 1.122 * other + 1e-6 and apart <= own + other + 1e-6
+        self.failed |= not fine
+        print(f"{'ok  ' if fine else 'FAIL'}  {apart:9.2e}  {what}  "
+              f"(from float: {own:.2e}, LiteRT {other:.2e})", flush=True)
+
+
 def golden_case(cases, name):
     """The stored values and how to pick them from a flat array."""
     case = cases[name]
@@ -165,10 +192,34 @@ def check_runtimes(name, folder, lathe, report):
                            TOLERANCE)
 
 
-def convert(lathe, checkpoint, out):
+def check_quantized(folder, float_folder, recipe, exact, lathe, report):
+    """Every model of one recipe in both runtimes, beside the float model."""
+    pipeline = json.loads((folder / "pipeline.json").read_text())
+    for part, signature in MODELS.items():
+        path = folder / f"{part}.tflite"
+        inputs = inputs_of(pipeline, part)
+        ours = run_lathe(lathe, path, signature, inputs)
+        try:
+            theirs = LiteRt(path, signature)(**inputs)
+        except (RuntimeError, ValueError) as problem:
+            why = str(problem).strip().splitlines()[0]
+            print(f"LiteRT refuses {recipe} {part}: {why}", flush=True)
+            continue
+        wanted = run_lathe(lathe, float_folder / f"{part}.tflite", signature,
+                           inputs)
+        for output, value in theirs.items():
+            what = f"{recipe} {part} {output}"
+            if exact:
+                report.compare(what, ours[output], value, TOLERANCE)
+            else:
+                report.compare_noise(what, ours[output], value, wanted[output])
+
+
+def convert(lathe, checkpoint, out, *options):
     subprocess.run([lathe, "convert", str(checkpoint / "model.safetensors"),
                     "--config", str(checkpoint / "model_config.json"),
-                    "--t5", str(checkpoint / "t5"), "-o", str(out), "-q"],
+                    "--t5", str(checkpoint / "t5"), "-o", str(out), "-q",
+                    *options],
                    check=True, stdout=subprocess.DEVNULL)
 
 
@@ -203,6 +254,12 @@ def main():
             print(f"golden values skipped: no {options.golden.name}")
         check_runtimes("tiny", work / "tiny", lathe, report)
         check_runtimes("nano", work / "nano", lathe, report)
+        (work / "fp16.json").write_text(json.dumps(FP16))
+        for recipe, exact in RECIPES.items():
+            file = work / "fp16.json" if recipe == "fp16" else recipe
+            convert(lathe, nano, work / recipe, "--recipe", str(file))
+            check_quantized(work / recipe, work / "nano", recipe, exact, lathe,
+                            report)
     return int(report.failed)
 
 

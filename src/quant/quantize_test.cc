@@ -148,11 +148,15 @@ TEST(Quantize, ADynamicWeightBecomesIntegersAndTheVersionSaysSo) {
   EXPECT_EQ(w.type, Type::kInt8);
   EXPECT_EQ(w.quantization->scale.size(), 4u);
   EXPECT_EQ(BytesOf(made->graph, w).size(), 32u);
-  EXPECT_EQ(made->graph.subgraphs[0].ops[0].version, 3);
+  const graph::Op& op = made->graph.subgraphs[0].ops[0];
+  EXPECT_EQ(op.version, 9);
+  // Rows get a zero point, as in XNNPACK.
+  EXPECT_TRUE(op.options.Bool("asymmetric_quantize_inputs"));
   const auto old = Made(model, Rule(".*", "*", kMinMax, kChannel, kDynamic),
                         Behaviour::kCompat);
-  EXPECT_EQ(old->graph.subgraphs[0].ops[0].version,
-            model.graph.subgraphs[0].ops[0].version);
+  const graph::Op& old_op = old->graph.subgraphs[0].ops[0];
+  EXPECT_EQ(old_op.version, model.graph.subgraphs[0].ops[0].version);
+  EXPECT_FALSE(old_op.options.Bool("asymmetric_quantize_inputs"));
 }
 
 TEST(Quantize, InsertedOperatorsKeepResizableDims) {

@@ -29,6 +29,8 @@ Type TypeOf(const Grid& grid) {
   return grid.bits <= 32 ? Type::kInt32 : Type::kInt64;
 }
 
+constexpr std::string_view kAsymmetric = "asymmetric_quantize_inputs";
+
 // An instruction under way: its tensor and producer move on when earlier steps
 // put something in between.
 struct Pending {
@@ -67,6 +69,7 @@ class Rewriter {
       FollowOutputs(/*only_lost=*/true);
     } else {
       FollowOutputs(/*only_lost=*/false);
+      QuantizeRowsAsymmetrically();
       RaiseVersions();
     }
     return std::move(graph_);
@@ -364,6 +367,31 @@ class Rewriter {
   }
 
   // Operators whose operands changed state the version that has them.
+  // Rows of floats have a zero point where int8 weights meet them: behind a
+  // RELU or a SOFTMAX half of the symmetric range would be empty. XNNPACK does
+  // so unasked, the built-in kernels only with this flag (format
+  // reference 2.3).
+  void QuantizeRowsAsymmetrically() {
+    for (size_t s = 0; s < graph_.subgraphs.size(); ++s) {
+      Subgraph& subgraph = graph_.subgraphs[s];
+      const auto& old = source_.subgraphs[s].tensors;
+      for (Op& op : subgraph.ops) {
+        if (op.code != OpCode::kFullyConnected &&
+            op.code != OpCode::kBatchMatmul) {
+          continue;
+        }
+        const auto type = [&](int32_t t) { return subgraph.tensors[t].type; };
+        const int32_t w = op.inputs[1];
+        const bool was_float = static_cast<size_t>(w) >= old.size() ||
+                               old[w].type == Type::kFloat32;
+        if (type(op.inputs[0]) == Type::kFloat32 && type(w) == Type::kInt8 &&
+            was_float && !op.options.Bool(kAsymmetric)) {
+          op.options.fields.push_back({std::string(kAsymmetric), true});
+        }
+      }
+    }
+  }
+
   void RaiseVersions() {
     for (size_t s = 0; s < graph_.subgraphs.size(); ++s) {
       Subgraph& subgraph = graph_.subgraphs[s];
