@@ -7,7 +7,8 @@ set(LATHE_ISA_x86_avx512vnni ${LATHE_ISA_x86_avx512} -mavx512vnni)
 set(LATHE_ISA_arm64_neon)
 
 # GCC 12 warns about the undefined value inside its own AVX-512 header.
-list(APPEND LATHE_ISA_x86_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
+list(APPEND LATHE_ISA_x86_avx512
+     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -Wno-uninitialized)
 
 # Sets the flags of every file of the list whose name ends in a known suffix.
 function(lathe_isa_flags)

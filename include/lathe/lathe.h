@@ -97,8 +97,8 @@ LATHE_C_EXPORT const char* LatheLastError(void);
 /* "0.1.0". */
 LATHE_C_EXPORT const char* LatheVersion(void);
 
-/* "float32", "int8" ...; null for a number that is no type. */
-LATHE_C_EXPORT const char* LatheTypeName(LatheType type);
+/* "float32", "int8" ...; null for a number that is no LatheType. */
+LATHE_C_EXPORT const char* LatheTypeName(int type);
 
 /* The instruction sets that this build can use on this CPU, lowest first: the
  * names that LatheSessionOptions.isa takes. Null beyond the last. */

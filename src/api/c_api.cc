@@ -208,7 +208,7 @@ const char* LatheVersion(void) {
   }
 }
 
-const char* LatheTypeName(LatheType type) {
+const char* LatheTypeName(int type) {
   const auto number = static_cast<size_t>(type);
   if (number >= lathe::kTypes) return nullptr;
   // The names are literals and end with a zero.

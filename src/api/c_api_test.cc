@@ -211,8 +211,8 @@ TEST_F(CApi, NamesTheMachineAndTheVersion) {
   EXPECT_EQ(LatheIsaName(LatheIsaCount()), nullptr);
   EXPECT_STREQ(LatheTypeName(LATHE_FLOAT32), "float32");
   EXPECT_STREQ(LatheTypeName(LATHE_UINT4), "uint4");
-  EXPECT_EQ(LatheTypeName(static_cast<LatheType>(21)), nullptr);
-  EXPECT_EQ(LatheTypeName(static_cast<LatheType>(-1)), nullptr);
+  EXPECT_EQ(LatheTypeName(21), nullptr);
+  EXPECT_EQ(LatheTypeName(-1), nullptr);
 }
 
 TEST_F(CApi, ErrorsBelongToTheirThread) {
