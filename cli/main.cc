@@ -19,6 +19,8 @@ constexpr std::array kVerbs = {
     Verb{"convert", "A checkpoint to .tflite files.", lathe::cli::CmdConvert},
     Verb{"quantize", "A smaller model, as a recipe says.",
          lathe::cli::CmdQuantize},
+    Verb{"calibrate", "Which values a model's tensors take.",
+         lathe::cli::CmdCalibrate},
     Verb{"inspect", "What a .tflite file holds.", lathe::cli::CmdInspect},
     Verb{"run", "Run a .tflite file on given inputs.", lathe::cli::CmdRun},
     Verb{"compare", "How far the outputs of two files are apart.",
