@@ -25,6 +25,8 @@ constexpr std::array kVerbs = {
     Verb{"run", "Run a .tflite file on given inputs.", lathe::cli::CmdRun},
     Verb{"compare", "How far the outputs of two files are apart.",
          lathe::cli::CmdCompare},
+    Verb{"validate", "How far a quantized model is from its float model.",
+         lathe::cli::CmdValidate},
     Verb{"listen-test", "How far a sound is from another.",
          lathe::cli::CmdListenTest},
     Verb{"explain", "What will run: steps, kernels, memory.",

@@ -62,7 +62,7 @@ struct TensorAccuracy {
 };
 
 struct ValidateOptions {
-  bool outputs_only = false;  // Operators then run fused, as always.
+  bool outputs_only = false;  // Nothing between is kept or compared.
   uint64_t memory_limit_bytes = uint64_t{2} << 30;  // Of each model.
   const Threads* threads = nullptr;  // Null: one for each physical core.
   std::string isa;                   // As of SessionOptions.
