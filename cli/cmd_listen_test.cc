@@ -1,9 +1,6 @@
 // lathe listen-test: how far one sound is from another, by formulas.
 
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +8,7 @@
 #include "apps/audio/audio_file.h"
 #include "apps/audio/metrics/metrics.h"
 #include "cli/command.h"
+#include "cli/limits.h"
 #include "cli/problem.h"
 #include "lathe/machine.hpp"
 
@@ -21,64 +19,20 @@ using audio::Metric;
 using audio::SoundDistance;
 using audio::StoredSound;
 
-// What a number must keep to: --metric NAME --min X --max X.
-struct Limit {
-  const Metric* metric = nullptr;
-  std::optional<double> min = {}, max = {};
-
-  bool within(const SoundDistance& d) const {
-    const double value = d.*metric->value;
-    return (!min || value >= *min) && (!max || value <= *max);
-  }
-};
-
 std::vector<std::string> MetricNames() {
   std::vector<std::string> names;
   for (const Metric& metric : audio::Metrics()) names.emplace_back(metric.name);
   return names;
 }
 
-Result<const Metric*> MetricNamed(const std::string& name) {
-  const auto metrics = audio::Metrics();
-  const auto found = std::ranges::find(metrics, name, &Metric::name);
-  if (found != metrics.end()) return &*found;
-  const std::vector<std::string> names = MetricNames();
-  const auto nearest = Nearest(name, names);
-  return Usage("--metric: unknown \"{}\"{}", name,
-               nearest ? fmt::format("; did you mean {}?", *nearest)
-                       : fmt::format("; known are {}", fmt::join(names, ", ")));
+double ValueOf(const SoundDistance& d, const std::string& name) {
+  return d.*std::ranges::find(audio::Metrics(), name, &Metric::name)->value;
 }
 
-// The three options in the order in which they were written: a limit belongs to
-// the metric before it.
-Result<std::vector<Limit>> LimitsOf(const CLI::App& app) {
-  std::vector<Limit> limits;
-  std::map<const CLI::Option*, size_t> used;
-  for (const CLI::Option* option : app.parse_order()) {
-    const std::string name = option->get_name();
-    if (name != "--metric" && name != "--min" && name != "--max") continue;
-    const std::string text = option->results()[used[option]++];
-    if (name == "--metric") {
-      const auto metric = MetricNamed(text);
-      if (!metric) return std::unexpected(metric.error());
-      limits.push_back({.metric = *metric});
-      continue;
-    }
-    const auto value = ParseNumber(text);
-    if (!value || !std::isfinite(*value)) {
-      return Usage("{}: expected a number, found \"{}\"", name, text);
-    }
-    if (limits.empty()) {
-      return Usage("{} {}: expected --metric NAME before it", name, text);
-    }
-    (name == "--min" ? limits.back().min : limits.back().max) = *value;
-  }
-  for (const Limit& limit : limits) {
-    if (limit.min || limit.max) continue;
-    return Usage("--metric {}: expected --min X or --max X after it",
-                 limit.metric->name);
-  }
-  return limits;
+bool Within(const SoundDistance& d, const std::vector<Limit>& limits) {
+  return std::ranges::all_of(limits, [&](const Limit& limit) {
+    return limit.within(ValueOf(d, limit.metric));
+  });
 }
 
 Json SoundJson(const std::string& path, const StoredSound& sound, double lufs,
@@ -104,7 +58,9 @@ void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
     if (std::isnan(d.*metric.value)) continue;
     std::string verdict;
     for (const Limit& limit : limits) {
-      if (limit.metric == &metric && !limit.within(d)) verdict = "beyond";
+      if (limit.metric == metric.name && !limit.within(d.*metric.value)) {
+        verdict = "beyond";
+      }
     }
     table.push_back({std::string(metric.name),
                      fmt::format("{:.6g}", d.*metric.value), verdict,
@@ -112,9 +68,7 @@ void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
   }
   PrintTable(table);
   if (limits.empty()) return;
-  const bool within = std::ranges::all_of(
-      limits, [&](const Limit& limit) { return limit.within(d); });
-  fmt::print("{}\n", within ? "within the limits" : "beyond the limits");
+  fmt::print("{}\n", Within(d, limits) ? "within the limits" : "beyond the limits");
 }
 
 }  // namespace
@@ -148,11 +102,11 @@ int CmdListenTest(std::vector<std::string> args) {
         "  lathe listen-test a.wav b.wav --metric nsim --min 0.5",
         common, Runs::kNo);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
-  const auto limits = LimitsOf(app);
+  const auto limits = LimitsOf(app, MetricNames());
   if (!limits) return Report(limits.error());
   if (seed_paths.empty()) {
     for (const Limit& limit : *limits) {
-      if (limit.metric->value != &SoundDistance::drift) continue;
+      if (limit.metric != "drift") continue;
       return ReportUsage("--metric drift: expected --seeds FILE");
     }
   }
@@ -186,8 +140,7 @@ int CmdListenTest(std::vector<std::string> args) {
     }
     d->drift = *drift;
   }
-  const bool within = std::ranges::all_of(
-      *limits, [&](const Limit& limit) { return limit.within(*d); });
+  const bool within = Within(*d, *limits);
   if (!common.json) {
     PrintResult(*d, *limits);
     return within ? 0 : 1;
@@ -198,13 +151,7 @@ int CmdListenTest(std::vector<std::string> args) {
     if (!std::isnan(value)) values[metric.name] = value;
   }
   for (const Limit& limit : *limits) {
-    Json entry = {{"metric", limit.metric->name},
-                  {"min", nullptr},
-                  {"max", nullptr},
-                  {"within", limit.within(*d)}};
-    if (limit.min) entry["min"] = *limit.min;
-    if (limit.max) entry["max"] = *limit.max;
-    kept.push_back(std::move(entry));
+    kept.push_back(LimitJson(limit, limit.within(ValueOf(*d, limit.metric))));
   }
   const MemoryUse memory = MeasureMemory();
   PrintJson(

@@ -38,6 +38,8 @@ int CmdListenTest(std::vector<std::string> args);
 int CmdExplain(std::vector<std::string> args);
 int CmdProfile(std::vector<std::string> args);
 int CmdQuantize(std::vector<std::string> args);
+int CmdCalibrate(std::vector<std::string> args);
+int CmdValidate(std::vector<std::string> args);
 int CmdDoctor(std::vector<std::string> args);
 
 // Options that every verb has, and those of verbs that run models.

@@ -69,16 +69,6 @@ std::optional<size_t> Find(std::span<const TensorInfo> all,
   return std::nullopt;
 }
 
-// Tensor names may hold "=": the first one behind a name that exists counts.
-std::pair<std::optional<size_t>, size_t> FindName(
-    std::span<const TensorInfo> inputs, const std::string& text) {
-  for (size_t at = text.find('='); at != text.npos;
-       at = text.find('=', at + 1)) {
-    if (const auto i = Find(inputs, text.substr(0, at))) return {i, at};
-  }
-  return {std::nullopt, text.find('=')};
-}
-
 Result<std::vector<std::string>> ReadStrings(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return Wrong("{}: cannot be read", path);
@@ -117,6 +107,15 @@ Result<std::vector<std::byte>> ReadBin(const std::string& path,
 }
 
 }  // namespace
+
+std::pair<std::optional<size_t>, size_t> FindInput(
+    std::span<const TensorInfo> inputs, const std::string& text) {
+  for (size_t at = text.find('='); at != text.npos;
+       at = text.find('=', at + 1)) {
+    if (const auto i = Find(inputs, text.substr(0, at))) return {i, at};
+  }
+  return {std::nullopt, text.find('=')};
+}
 
 // What a file gave before the session has the right shape.
 struct InputValues::Loaded {
@@ -167,7 +166,7 @@ Result<InputValues> InputValues::Parse(const Session& session,
   all.values_.resize(inputs.size());
   Problems problems;
   for (const std::string& text : texts) {
-    const auto [i, equals] = FindName(inputs, text);
+    const auto [i, equals] = FindInput(inputs, text);
     if (equals == text.npos) {
       problems.Add(Usage("--input {}: expected NAME=VALUE", text).error());
       continue;

@@ -3,9 +3,12 @@
 #ifndef LATHE_CLI_INPUT_VALUES_H_
 #define LATHE_CLI_INPUT_VALUES_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command.h"
@@ -18,6 +21,12 @@ inline constexpr const char* kInputHelp =
     "NAME=VALUE; NAME is the signature's name, the tensor's or a position; "
     "VALUE a path ending in .npy, .bin, .json (strings), .wav or .png, or "
     "zeros, ones, random:SEED (default random:0)";
+
+// The input that "NAME=..." names (by the signature's name, the tensor's or a
+// position) and where its "=" stands, npos for none. Names may hold "=": the
+// first one behind a name that exists counts.
+std::pair<std::optional<size_t>, size_t> FindInput(
+    std::span<const TensorInfo> inputs, const std::string& text);
 
 // The values of all inputs of a session.
 class InputValues {

@@ -173,6 +173,15 @@ struct StepInfo {
 
 class Session;
 
+// A value as soon as it is there; of an input, before the first operator.
+struct ObservedTensor {
+  uint32_t subgraph = 0;
+  int32_t index = 0;  // The tensor's number in the subgraph.
+  ElementType type = ElementType::kFloat32;
+  std::span<const int32_t> shape;
+  std::span<const std::byte> bytes;  // Of packed strings too; never empty.
+};
+
 struct SessionOptions {
   // Empty: subgraph 0, with inputs and outputs in the order of its own lists,
   // under the names of the first signature where that is one of subgraph 0.
@@ -187,6 +196,11 @@ struct SessionOptions {
   // Runs every operator on its own and keeps every result for Tensor(): slow,
   // for looking at a model.
   bool keep_all = false;
+  // Runs every operator on its own and shows every value that it makes, those
+  // inside the bodies of IF and WHILE each time, without keeping them: what
+  // the spans show is valid until the call returns. Stored constants are not
+  // shown. Runs on the caller's thread; must not call the session.
+  std::function<void(const ObservedTensor&)> on_tensor;
   // A session of the same model whose resources (VAR_HANDLE) this one shares,
   // such as that of the signature that fills them; it may go first. The two are
   // then used by one thread at a time. Null: resources of its own.

@@ -68,6 +68,7 @@ struct Session::State {
     shared.cache = &model->packed;
     shared.options.isa = isa;
     shared.options.keep_all = options.keep_all;
+    shared.options.single_ops = options.on_tensor != nullptr;
     shared.options.threads = threads.state()->pool.threads();
     shared.options.memory_limit_bytes = model->options.memory_limit_bytes;
     if (model->mapped) shared.options.mapping = model->file;
@@ -484,6 +485,16 @@ Status Session::Run() {
     options.pool = &state_->threads.state()->pool;
     options.stop = state_->options.stop;
     options.on_step = &state_->options.on_step;
+    run::OnTensor on_tensor;
+    if (state_->options.on_tensor) {
+      on_tensor = [this](const run::Shown& shown) {
+        state_->options.on_tensor(
+            {static_cast<uint32_t>(shown.subgraph), shown.tensor,
+             static_cast<ElementType>(shown.facts.type), shown.facts.shape,
+             shown.bytes});
+      };
+      options.on_tensor = &on_tensor;
+    }
     const Status status = state_->executor->Run(options);
     if (!state_->Shown()) state_->Describe();
     return status;

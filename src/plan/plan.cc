@@ -62,7 +62,7 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
   std::string problems;
   ErrorCode code = ErrorCode::kUnsupported;
   for (const Node& node :
-       options.keep_all
+       options.keep_all || options.single_ops
            ? SingleNodes(source, range.first, range.end)
            : MakeNodes(graph, source, known, range.first, range.end)) {
     lowering.NextNode();

@@ -29,8 +29,10 @@ struct PlanOptions {
   Isa isa = Isa::kScalar;  // The best kernel not above this level.
   size_t threads = 1;      // Of the pool that will run it; sizes scratch.
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
-  // Every operator runs on its own and every result is kept, so that each can
-  // be looked at.
+  // Every operator runs on its own, so that each result can be looked at as
+  // soon as it is there.
+  bool single_ops = false;
+  // The same, and every result is kept.
   bool keep_all = false;
   // The file mapping that holds the constants, empty if there is none: pages
   // inside it are given back once they are packed.

@@ -6,8 +6,8 @@
 #include <functional>
 #include <type_traits>
 
-#include "src/base/half.h"
 #include "src/graph/graph.h"
+#include "src/report/real_values.h"
 
 namespace lathe::report {
 namespace {
@@ -73,105 +73,9 @@ double Apart(T a, T b) {
   }
 }
 
-// Numbers of `width` bits, the low bits of a byte first.
-int Packed(std::span<const std::byte> bytes, size_t i, int width, bool sign) {
-  const size_t per_byte = 8 / static_cast<size_t>(width);
-  const int shift = static_cast<int>(i % per_byte) * width;
-  const int value =
-      std::to_integer<int>(bytes[i / per_byte]) >> shift & ((1 << width) - 1);
-  return sign && (value >> (width - 1)) ? value - (1 << width) : value;
-}
-
-// How to read a number of a type; null for types that hold none.
-using Reader = double (*)(std::span<const std::byte>, size_t);
-template <typename T>
-double Plain(std::span<const std::byte> bytes, size_t i) {
-  return static_cast<double>(Load<T>(bytes, i));
-}
-Reader ReaderOf(ElementType type) {
-  using Bytes = std::span<const std::byte>;
-  switch (type) {
-    case ElementType::kFloat32:
-    case ElementType::kComplex64:
-      return Plain<float>;
-    case ElementType::kFloat64:
-    case ElementType::kComplex128:
-      return Plain<double>;
-    case ElementType::kInt8:
-      return Plain<int8_t>;
-    case ElementType::kUint8:
-      return Plain<uint8_t>;
-    case ElementType::kInt16:
-      return Plain<int16_t>;
-    case ElementType::kUint16:
-      return Plain<uint16_t>;
-    case ElementType::kInt32:
-      return Plain<int32_t>;
-    case ElementType::kUint32:
-      return Plain<uint32_t>;
-    case ElementType::kInt64:
-      return Plain<int64_t>;
-    case ElementType::kUint64:
-      return Plain<uint64_t>;
-    case ElementType::kBool:
-      return [](Bytes b, size_t i) { return Load<uint8_t>(b, i) ? 1.0 : 0.0; };
-    case ElementType::kFloat16:
-      return [](Bytes b, size_t i) -> double {
-        return HalfToFloat(Load<uint16_t>(b, i));
-      };
-    case ElementType::kBfloat16:
-      return [](Bytes b, size_t i) -> double {
-        return Bf16ToFloat(Load<uint16_t>(b, i));
-      };
-    case ElementType::kInt4:
-      return [](Bytes b, size_t i) -> double { return Packed(b, i, 4, true); };
-    case ElementType::kUint4:
-      return [](Bytes b, size_t i) -> double { return Packed(b, i, 4, false); };
-    case ElementType::kInt2:
-      return [](Bytes b, size_t i) -> double { return Packed(b, i, 2, true); };
-    default:
-      return nullptr;
-  }
-}
-
 bool IsComplex(ElementType type) {
   return type == ElementType::kComplex64 || type == ElementType::kComplex128;
 }
-
-// Reads element i as a real number.
-class RealReader {
- public:
-  explicit RealReader(const TensorValue& value)
-      : value_(value), read_(ReaderOf(value.info.type)) {
-    const std::vector<int32_t>& shape = value.info.shape;
-    if (scales().size() > 1) {
-      const auto axis = static_cast<size_t>(value.info.quantization.axis);
-      for (size_t d = axis + 1; d < shape.size(); ++d) {
-        inner_ *= static_cast<size_t>(shape[d]);
-      }
-    }
-  }
-
-  double operator()(size_t i) const {
-    const double stored = read_(value_.bytes, i);
-    if (scales().empty()) return stored;
-    const size_t at = i / inner_ % scales().size();
-    const auto& zero_points = value_.info.quantization.zero_points;
-    const int64_t zero_point = zero_points.empty()       ? 0
-                               : zero_points.size() == 1 ? zero_points[0]
-                                                         : zero_points[at];
-    return static_cast<double>(scales()[at]) *
-           (stored - static_cast<double>(zero_point));
-  }
-
- private:
-  const std::vector<float>& scales() const {
-    return value_.info.quantization.scales;
-  }
-  const TensorValue& value_;
-  Reader read_;
-  size_t inner_ = 1;
-};
 
 template <typename T>
 void AddPlain(const TensorValue& a, const TensorValue& b, size_t count,

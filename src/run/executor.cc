@@ -334,6 +334,10 @@ Result<bool> Executor::BuildStage(bool running, Use use) {
     }
   }
   known_ = stage->known;
+  if (shared_.options.single_ops) {
+    stage->shown = ShownAfterSteps(source, stage->session.plan(),
+                                   stage->first_op, stage->next_op);
+  }
   stages_.push_back(std::move(stage));
   ++plans_made_;
   return more;
@@ -393,8 +397,18 @@ bool Executor::StillHolds(Stage& stage) const {
 
 // --- Running ---------------------------------------------------------------
 
+void Executor::Show(std::span<const int32_t> tensors,
+                    const RunOptions& options) const {
+  for (const int32_t t : tensors) {
+    const std::span<const std::byte> bytes = Bytes(t);
+    if (bytes.empty()) continue;
+    (*options.on_tensor)({subgraph_, t, Known(t), bytes});
+  }
+}
+
 Status Executor::Run(const RunOptions& options) {
   size_t step = 0;
+  const bool shows = options.on_tensor != nullptr && *options.on_tensor;
   for (size_t i = 0; i < stages_.size() || !AtEnd(); ++i) {
     if (i > 0 && i < stages_.size() && !StillHolds(*stages_[i])) DropStages(i);
     if (i == stages_.size()) {
@@ -407,6 +421,14 @@ Status Executor::Run(const RunOptions& options) {
         (*options.on_step)(step + at, ms);
       };
     }
+    if (shows) {
+      if (i == 0) Show(Source().inputs, options);
+      Show(stage.shown[0], options);
+      on_step = [&, step, also = on_step](size_t at, double ms) {
+        if (also) also(at, ms);
+        Show(stage.shown[at + 1], options);
+      };
+    }
     LATHE_TRY(stage.session.Run(*options.pool, options.stop, on_step,
                                 &shared_.held->resources));
     step += stage.session.plan().steps.size();
@@ -417,7 +439,8 @@ Status Executor::Run(const RunOptions& options) {
       return Fail(status.error().code, "{}: {}",
                   PlaceOf(Source(), stage.next_op - 1), status.error().message);
     }
-    if (on_step) {
+    if (shows) Show(Source().ops[stage.next_op - 1].outputs, options);
+    if (options.on_step != nullptr && *options.on_step) {
       (*options.on_step)(
           step, std::chrono::duration<double, std::milli>(Clock::now() - start)
                     .count());

@@ -23,6 +23,7 @@
 #include "src/graph/graph.h"
 #include "src/graph/shapes.h"
 #include "src/plan/plan.h"
+#include "src/run/observe.h"
 #include "src/run/session.h"
 
 namespace lathe::run {
@@ -45,6 +46,9 @@ struct RunOptions {
   ThreadPool* pool = nullptr;
   StopToken stop = nullptr;
   const OnStep* on_step = nullptr;  // Null: none.
+  // Needs plans of single operators (PlanOptions::single_ops). Bodies of
+  // control flow report too.
+  const OnTensor* on_tensor = nullptr;
 };
 
 // One thread at a time.
@@ -94,6 +98,7 @@ class Executor {
       std::vector<graph::Shape> outputs;
     };
     std::vector<Reason> reasons;
+    std::vector<std::vector<int32_t>> shown;  // With single_ops; observe.h.
   };
   std::span<const std::unique_ptr<Stage>> stages() const { return stages_; }
   // Plans made so far: runs with the same shapes add none.
@@ -139,6 +144,7 @@ class Executor {
   void DropStages(size_t count);
   void TakeOutputs(const Stage& stage);
 
+  void Show(std::span<const int32_t> tensors, const RunOptions& options) const;
   Status RunBetween(Stage& stage, const RunOptions& options);
   Status RunBranch(const graph::Op& op, const std::vector<int64_t>& targets,
                    size_t chosen, const RunOptions& options);

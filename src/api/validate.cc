@@ -1,0 +1,418 @@
+// Validation: two models run on the same samples, report/ compares.
+
+#include "lathe/validate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "src/api/single_ops.h"
+#include "src/api/state.h"
+#include "src/report/accuracy.h"
+#include "src/report/real_values.h"
+
+namespace lathe {
+namespace {
+
+using Pair = std::pair<uint32_t, int32_t>;  // Subgraph and tensor.
+using Partner = std::optional<size_t>;
+
+// The position in b for each of a: by name where b has all names, else by
+// position.
+std::vector<Partner> Partners(std::span<const TensorInfo> a,
+                              std::span<const TensorInfo> b) {
+  std::vector<Partner> partners;
+  for (const TensorInfo& info : a) {
+    const auto found = std::ranges::find(b, info.name, &TensorInfo::name);
+    if (found == b.end()) break;
+    partners.emplace_back(static_cast<size_t>(found - b.begin()));
+  }
+  if (partners.size() == a.size()) return partners;
+  partners.clear();
+  for (size_t i = 0; i < a.size(); ++i) {
+    partners.push_back(i < b.size() ? Partner(i) : std::nullopt);
+  }
+  return partners;
+}
+
+template <typename T>
+void QuantizeTo(std::span<const float> x, const QuantizationInfo& q,
+                std::vector<std::byte>& bytes) {
+  bytes.resize(x.size() * sizeof(T));
+  const double scale = static_cast<double>(q.scales[0]);
+  const double zero =
+      q.zero_points.empty() ? 0 : static_cast<double>(q.zero_points[0]);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double real =
+        std::nearbyint(static_cast<double>(x[i]) / scale) + zero;
+    const double low = std::numeric_limits<T>::min();
+    const double high = std::numeric_limits<T>::max();
+    const T stored =
+        std::isnan(real) ? T{0} : static_cast<T>(std::clamp(real, low, high));
+    std::memcpy(bytes.data() + i * sizeof(T), &stored, sizeof(T));
+  }
+}
+
+// Puts the value of an input of one session into the other's.
+Status CopyInput(const Session& from, size_t i, Session& to, size_t j) {
+  const TensorInfo& a = from.inputs()[i];
+  const TensorInfo& b = to.inputs()[j];
+  if (a.is_constant || b.is_constant) return {};
+  const std::string name = fmt::format("#{}", j);
+  LATHE_ASSIGN(const std::span<const std::byte> bytes,
+               from.InputValue(fmt::format("#{}", i)));
+  if (a.type == b.type) return to.SetInput(name, bytes);
+  std::vector<float> space;
+  const std::span<const float> real =
+      report::RealValues({.info = a, .bytes = bytes, .strings = {}}, space);
+  const QuantizationInfo& q = b.quantization;
+  std::vector<std::byte> stored;
+  if (b.type == ElementType::kFloat32 && real.size() * 4 > 0) {
+    return to.SetInput(name, std::as_bytes(real));
+  }
+  if (a.type == ElementType::kFloat32 && q.scales.size() == 1) {
+    if (b.type == ElementType::kInt8) QuantizeTo<int8_t>(real, q, stored);
+    if (b.type == ElementType::kUint8) QuantizeTo<uint8_t>(real, q, stored);
+    if (b.type == ElementType::kInt16) QuantizeTo<int16_t>(real, q, stored);
+  }
+  if (stored.empty() && !real.empty()) {
+    return Invalid("input \"{}\" is {}, \"{}\" of the quantized model is {}",
+                   a.name, Name(a.type), b.name, Name(b.type));
+  }
+  return to.SetInput(name, stored);
+}
+
+class Validation {
+ public:
+  Validation(const Model& reference, const Model& quantized,
+             const ValidateOptions& options, Threads& threads)
+      : reference_(reference),
+        quantized_(quantized),
+        options_(options),
+        threads_(threads) {
+    const graph::Graph& graph = Of(reference);
+    for (size_t s = 0; s < graph.subgraphs.size(); ++s) {
+      report_.graphs.push_back(GraphName(graph, s));
+      std::map<std::string, int> names;
+      for (const graph::Tensor& t : graph.subgraphs[s].tensors) ++names[t.name];
+      made_by_.emplace_back(graph.subgraphs[s].tensors.size(), -1);
+      unique_.emplace_back();
+      for (const graph::Tensor& t : graph.subgraphs[s].tensors) {
+        unique_.back().push_back(!t.name.empty() && names[t.name] == 1);
+      }
+      const auto& ops = graph.subgraphs[s].ops;
+      for (size_t i = 0; i < ops.size(); ++i) {
+        for (const int32_t t : ops[i].outputs) {
+          made_by_[s][static_cast<size_t>(t)] = static_cast<int32_t>(i);
+        }
+      }
+    }
+  }
+
+  Status Run(const Samples& samples, uint64_t all) {
+    std::optional<Session> r, t;
+    LATHE_ASSIGN(r, Open(reference_, samples.signature,
+                         [this](const ObservedTensor& o) { Keep(o); }));
+    LATHE_ASSIGN(t, Open(quantized_, samples.signature,
+                         [this](const ObservedTensor& o) { Meet(o); }));
+    if (r->inputs().size() != t->inputs().size()) {
+      return Invalid("the float model has {} inputs, the quantized one {}",
+                     r->inputs().size(), t->inputs().size());
+    }
+    const auto inputs = Partners(r->inputs(), t->inputs());
+    const auto outputs = Partners(r->outputs(), t->outputs());
+    if (!options_.outputs_only) PairTensors(*r, *t, outputs);
+    for (uint64_t i = 0; i < samples.count; ++i) {
+      if (Stopped(options_.stop)) {
+        return Fail(ErrorCode::kInterrupted, "interrupted");
+      }
+      LATHE_TRY(samples.fill(*r, i));
+      LATHE_TRY(FitShapes(*r, *t, inputs));
+      for (size_t j = 0; j < inputs.size(); ++j) {
+        LATHE_TRY(CopyInput(*r, j, *t, *inputs[j]));
+      }
+      LATHE_TRY(RunOne(*r, "float", i));
+      LATHE_TRY(RunOne(*t, "quantized", i));
+      Drop();
+      for (size_t j = 0; j < outputs.size(); ++j) {
+        LATHE_TRY(CompareOutput(samples.signature, *r, j, *t, outputs[j]));
+      }
+      ++report_.samples;
+      if (options_.progress) options_.progress(report_.samples, all);
+    }
+    return {};
+  }
+
+  ValidateReport Take() {
+    for (auto& one : outputs_) report_.outputs.push_back(std::move(one));
+    for (auto& one : tensors_) report_.tensors.push_back(std::move(one));
+    report_.unmatched = unmatched_.size();
+    return std::move(report_);
+  }
+
+ private:
+  static const graph::Graph& Of(const Model& model) {
+    return model.state()->graph;
+  }
+  static std::string GraphName(const graph::Graph& graph, size_t subgraph) {
+    if (!graph.subgraphs[subgraph].name.empty()) {
+      return graph.subgraphs[subgraph].name;
+    }
+    for (const graph::Signature& each : graph.signatures) {
+      if (each.subgraph == subgraph) return each.key;
+    }
+    return subgraph == 0 ? "main" : fmt::format("subgraph_{}", subgraph);
+  }
+
+  Result<Session> Open(const Model& model, const std::string& signature,
+                       std::function<void(const ObservedTensor&)> observer) {
+    SessionOptions options;
+    options.signature = signature;
+    options.threads = &threads_;
+    options.isa = options_.isa;
+    options.stop = options_.stop;
+    if (!options_.outputs_only) options.on_tensor = std::move(observer);
+    return Session::Create(model, options);
+  }
+
+  static Status RunOne(Session& session, const char* which, uint64_t sample) {
+    const Status ran = session.Run();
+    if (ran) return {};
+    return Fail(ran.error().code, "{} model, sample {}: {}", which, sample,
+                ran.error().message);
+  }
+
+  // The other's inputs as large as these.
+  static Status FitShapes(const Session& r, Session& t,
+                          const std::vector<Partner>& partners) {
+    std::vector<InputShape> shapes;
+    for (size_t i = 0; i < partners.size(); ++i) {
+      if (t.inputs()[*partners[i]].shape == r.inputs()[i].shape) continue;
+      shapes.push_back(
+          {fmt::format("#{}", *partners[i]), r.inputs()[i].shape});
+    }
+    return shapes.empty() ? Status() : t.Resize(shapes);
+  }
+
+  // Which tensor of the float model each of the other is compared with: the
+  // k-th of a name with the k-th. Outputs are compared at the end.
+  void PairTensors(const Session& r, const Session& t,
+                   const std::vector<Partner>& outputs) {
+    to_reference_.clear();
+    wanted_.clear();
+    const uint32_t main_r = static_cast<uint32_t>(ViewOf(r).subgraph);
+    const uint32_t main_t = static_cast<uint32_t>(ViewOf(t).subgraph);
+    const auto numbers = [](const graph::Graph& graph, const graph::Tensor& x) {
+      return !x.name.empty() && !graph.IsConstant(x) &&
+             report::ReaderOf(static_cast<ElementType>(x.type)) != nullptr;
+    };
+    for (uint32_t s = 0; s < Of(reference_).subgraphs.size(); ++s) {
+      const uint32_t other = s == main_r ? main_t : s;
+      if (other >= Of(quantized_).subgraphs.size()) continue;
+      std::map<std::string, std::deque<int32_t>> by_name;
+      const auto& of_t = Of(quantized_).subgraphs[other].tensors;
+      for (size_t i = 0; i < of_t.size(); ++i) {
+        if (!numbers(Of(quantized_), of_t[i])) continue;
+        by_name[of_t[i].name].push_back(static_cast<int32_t>(i));
+      }
+      const auto& of_r = Of(reference_).subgraphs[s].tensors;
+      for (size_t i = 0; i < of_r.size(); ++i) {
+        if (!numbers(Of(reference_), of_r[i])) continue;
+        const Pair key{s, static_cast<int32_t>(i)};
+        auto& same = by_name[of_r[i].name];
+        if (same.empty()) {
+          if (made_by_[s][i] >= 0) unmatched_.insert(key);
+          continue;
+        }
+        to_reference_[{other, same.front()}] = key;
+        wanted_.insert(key);
+        same.pop_front();
+      }
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Pair key{main_r, r.outputs()[i].index};
+      unmatched_.erase(key);
+      if (outputs[i]) wanted_.erase(key);
+    }
+  }
+
+  // A value of the float model.
+  void Keep(const ObservedTensor& seen) {
+    const Pair key{seen.subgraph, seen.index};
+    if (!wanted_.contains(key)) return;
+    std::vector<float> value, space;
+    const auto real = Real(reference_, seen, space);
+    if (real.data() == space.data()) {
+      value = std::move(space);
+    } else {
+      value.assign(real.begin(), real.end());
+    }
+    held_bytes_ += value.size() * sizeof(float);
+    report_.kept_bytes = std::max(report_.kept_bytes, held_bytes_);
+    kept_[key].push_back(std::move(value));
+  }
+
+  // The value of the quantized model for it.
+  void Meet(const ObservedTensor& seen) {
+    const auto key = to_reference_.find({seen.subgraph, seen.index});
+    if (key == to_reference_.end()) return;
+    const auto found = kept_.find(key->second);
+    if (found == kept_.end() || found->second.empty()) return;
+    const std::vector<float> r = std::move(found->second.front());
+    found->second.pop_front();
+    held_bytes_ -= r.size() * sizeof(float);
+    TensorAccuracy& row = RowOf(key->second);
+    row.type = seen.type;
+    Compare(row, r, Real(quantized_, seen, space_));
+  }
+
+  void Drop() {
+    kept_.clear();  // Rounds that the other loop did not make.
+    held_bytes_ = 0;
+  }
+
+  static std::span<const float> Real(const Model& model,
+                                     const ObservedTensor& seen,
+                                     std::vector<float>& space) {
+    TensorValue value;
+    value.info = DescribeTensor(Of(model), Of(model).subgraphs[seen.subgraph],
+                                seen.index, {});
+    value.info.shape.assign(seen.shape.begin(), seen.shape.end());
+    value.bytes = seen.bytes;
+    return report::RealValues(value, space);
+  }
+
+  void Compare(TensorAccuracy& row, std::span<const float> r,
+               std::span<const float> t) {
+    if (r.size() != t.size()) {
+      row.problem = fmt::format("{} values against {}", r.size(), t.size());
+      return;
+    }
+    row.elements = r.size();
+    const Accuracy one = report::MeasureAccuracy(
+        r, t, &threads_.state()->pool, ratios_);
+    report::AddComparison(one, row.comparisons++, row.mean, row.worst);
+  }
+
+  TensorAccuracy Describe(Pair key) const {
+    const auto [s, index] = key;
+    const graph::Subgraph& subgraph = Of(reference_).subgraphs[s];
+    const auto at = static_cast<size_t>(index);
+    TensorAccuracy row;
+    row.name = row.tensor = subgraph.tensors[at].name;
+    row.subgraph = s;
+    row.index = index;
+    row.op = made_by_[s][at];
+    if (row.op >= 0) {
+      const graph::Op& op = subgraph.ops[static_cast<size_t>(row.op)];
+      row.op_type = op.custom_name.empty() ? std::string(graph::Name(op.code))
+                                           : op.custom_name;
+      row.node = unique_[s][at] ? row.tensor : std::to_string(row.op);
+    } else {
+      row.role = TensorAccuracy::Role::kInput;
+    }
+    return row;
+  }
+
+  TensorAccuracy& RowOf(Pair key) {
+    const auto [at, is_new] = row_of_.try_emplace(key, tensors_.size());
+    if (is_new) tensors_.push_back(Describe(key));
+    return tensors_[at->second];
+  }
+
+  Status CompareOutput(const std::string& signature, const Session& r, size_t i,
+                       const Session& t, Partner partner) {
+    const TensorInfo& output = r.outputs()[i];
+    const Pair key{static_cast<uint32_t>(ViewOf(r).subgraph), output.index};
+    const auto [at, is_new] =
+        output_of_.try_emplace({signature, i}, outputs_.size());
+    if (is_new) {
+      outputs_.push_back(Describe(key));
+      outputs_.back().role = TensorAccuracy::Role::kOutput;
+      outputs_.back().signature = signature;
+      outputs_.back().name = output.name;
+    }
+    TensorAccuracy& row = outputs_[at->second];
+    if (!partner) {
+      row.problem = "the quantized model has no such output";
+      return {};
+    }
+    const TensorInfo& other = t.outputs()[*partner];
+    row.type = other.type;
+    const auto values = [](const Session& session, const TensorInfo& info,
+                           size_t position, std::vector<float>& space)
+        -> Result<std::span<const float>> {
+      LATHE_ASSIGN(const std::span<const std::byte> bytes,
+                   session.OutputBytes(fmt::format("#{}", position)));
+      return report::RealValues({.info = info, .bytes = bytes, .strings = {}},
+                                space);
+    };
+    if (report::ReaderOf(output.type) == nullptr ||
+        report::ReaderOf(other.type) == nullptr) {
+      row.problem = fmt::format("{} holds no numbers", Name(output.type));
+      return {};
+    }
+    std::vector<float> space;
+    LATHE_ASSIGN(const std::span<const float> x, values(r, output, i, space));
+    LATHE_ASSIGN(const std::span<const float> y,
+                 values(t, other, *partner, space_));
+    Compare(row, x, y);
+    if (!row.problem.empty() || !options_.on_output) return {};
+    return options_.on_output(output, x, y);
+  }
+
+  const Model& reference_;
+  const Model& quantized_;
+  const ValidateOptions& options_;
+  Threads& threads_;
+  std::vector<std::vector<int32_t>> made_by_;  // By subgraph, by tensor.
+  std::vector<std::vector<bool>> unique_;      // Names; the same.
+  std::map<Pair, Pair> to_reference_;
+  std::set<Pair> wanted_, unmatched_;
+  std::map<Pair, std::deque<std::vector<float>>> kept_;  // By round.
+  uint64_t held_bytes_ = 0;
+  std::vector<float> space_, ratios_;
+  std::deque<TensorAccuracy> outputs_, tensors_;
+  std::map<Pair, size_t> row_of_;
+  std::map<std::pair<std::string, size_t>, size_t> output_of_;
+  ValidateReport report_;
+};
+
+}  // namespace
+
+Result<ValidateReport> Validate(const std::string& reference,
+                                const std::string& quantized,
+                                std::span<const Samples> data,
+                                const ValidateOptions& options) {
+  return Guarded([&]() -> Result<ValidateReport> {
+    uint64_t all = 0;
+    for (const Samples& each : data) all += each.count;
+    if (all == 0) {
+      return Invalid("{}: no samples; validation needs at least one",
+                     reference);
+    }
+    LATHE_ASSIGN(const Model r,
+                 OpenUnchanged(reference, options.memory_limit_bytes));
+    LATHE_ASSIGN(const Model t,
+                 OpenUnchanged(quantized, options.memory_limit_bytes));
+    std::optional<Threads> own;
+    if (options.threads == nullptr) own.emplace();
+    Threads threads = own ? *own : *options.threads;
+    Validation validation(r, t, options, threads);
+    for (const Samples& each : data) {
+      if (each.count > 0) LATHE_TRY(validation.Run(each, all));
+    }
+    ValidateReport report = validation.Take();
+    report.reference_bytes = r.state()->file.size();
+    report.quantized_bytes = t.state()->file.size();
+    return report;
+  });
+}
+
+}  // namespace lathe
