@@ -60,13 +60,13 @@ void Dynamic(benchmark::State& state, const QuantizedKernels& kernels,
   const std::vector<float> scales = BenchFloats(s.n);
   std::vector<float> y(s.m * s.n);
   IntMatmul matmul;
-  matmul.m = s.m;
+  matmul.a.m = s.m;
   matmul.product.kernels = &kernels;
   matmul.product.bytes = bytes;
   matmul.product.n = s.n;
   matmul.product.k = s.k;
-  matmul.dynamic = true;
-  matmul.a_stride = s.k;
+  matmul.a.dynamic = true;
+  matmul.a.stride = s.k;
   Output output;
   output.kind = FinishRow::Kind::kFloat;
   output.scales = scales.data();

@@ -74,6 +74,14 @@ using RangeFn = void (*)(const float* x, size_t n, float* low, float* high);
 using QuantizeFn = void (*)(const float* x, size_t n, float inverse,
                             int32_t zero, int32_t low, int32_t high,
                             int16_t* to);
+// The same without taking zero off, to int8; returns the sum of to[i].
+using QuantizeBytesFn = int32_t (*)(const float* x, size_t n, float inverse,
+                                    int32_t zero, int32_t low, int32_t high,
+                                    int8_t* to);
+using SumBytesFn = int32_t (*)(const int8_t* x, size_t n);
+// to[i] += sums[i] * scales[i], rounded twice.
+using AddScaledFn = void (*)(const int32_t* sums, const float* scales, size_t n,
+                             float* to);
 // sums[i] = the sum over the taps of x[in[t] + i / multiplier] *
 // w[filter[t] + i] for i < n, modulo 2^32.
 using TapsFn = void (*)(const Taps& taps, const int16_t* x, const int16_t* w,
@@ -98,6 +106,9 @@ struct QuantizedKernels {
   TapsFn taps;
   StoreFn store;
   LoadFn load;
+  QuantizeBytesFn quantize_bytes;
+  SumBytesFn sum_bytes;
+  AddScaledFn add_scaled;
 };
 
 // Every level in this build, fastest first, and the fastest not above `limit`

@@ -143,8 +143,8 @@ void Center(Integer type, const void* x, size_t n, int32_t zero, int16_t* to) {
 }
 
 void Range(const float* x, size_t n, float* low, float* high) {
-  // Separate lanes, so that the loop has no chain of comparisons.
-  constexpr size_t kLanes = 16;
+  // Separate lanes, so that no comparison waits for the one before.
+  constexpr size_t kLanes = 64;
   float least[kLanes] = {}, most[kLanes] = {};
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -183,6 +183,36 @@ void QuantizeCentered(const float* x, size_t n, float inverse, int32_t zero,
     value = value > least ? value : least;
     value = value < most ? value : most;
     to[i] = static_cast<int16_t>(Rounded(value) - zero);
+  }
+}
+
+int32_t QuantizeBytes(const float* x, size_t n, float inverse, int32_t zero,
+                      int32_t low, int32_t high, int8_t* __restrict to) {
+  const float offset = static_cast<float>(zero);
+  const float least = static_cast<float>(low);
+  const float most = static_cast<float>(high);
+  int32_t sum = 0;
+  for (size_t i = 0; i < n; ++i) {
+    float value = offset + x[i] * inverse;
+    value = value > least ? value : least;
+    value = value < most ? value : most;
+    const int32_t rounded = Rounded(value);
+    to[i] = static_cast<int8_t>(rounded);
+    sum += rounded;
+  }
+  return sum;
+}
+
+int32_t SumBytes(const int8_t* x, size_t n) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += x[i];
+  return sum;
+}
+
+void AddScaled(const int32_t* sums, const float* scales, size_t n,
+               float* __restrict to) {
+  for (size_t i = 0; i < n; ++i) {
+    to[i] += static_cast<float>(sums[i]) * scales[i];
   }
 }
 

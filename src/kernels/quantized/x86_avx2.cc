@@ -125,8 +125,9 @@ void Dot(const DotTile& tile) {
 }  // namespace
 
 constinit const QuantizedKernels kQuantizedAvx2 = {
-    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,      Dot,   FinishFast,
-    Center,           Range,      QuantizeCentered, SumTaps, Store, Load};
+    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,       Dot,   FinishFast,
+    Center,           Range,      QuantizeCentered, SumTaps, Store, Load,
+    QuantizeBytes,    SumBytes,   AddScaled};
 
 }  // namespace lathe::kernels
 

@@ -140,7 +140,10 @@ constinit const QuantizedKernels kQuantizedAvx512 = {"int8_6x32_avx512",
                                                      QuantizeCentered,
                                                      SumTaps,
                                                      Store,
-                                                     Load};
+                                                     Load,
+                                                     QuantizeBytes,
+                                                     SumBytes,
+                                                     AddScaled};
 
 }  // namespace lathe::kernels
 
