@@ -20,7 +20,7 @@ namespace {
 
 using graph::OpCode;
 using graph::Type;
-using kernels::FinishRow;
+using kernels::FinishRows;
 using kernels::Integer;
 
 // Of a transposed convolution: each is a grid of the plan.
@@ -389,7 +389,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
       LATHE_ASSIGN(block_scales, BlockScalesOf(lowering, w, matmul.product));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
       auto sums = std::make_shared<OutputTables>(*tables);
-      sums->output.kind = FinishRow::Kind::kFloatSum;
+      sums->output.kind = FinishRows::Kind::kFloatSum;
       sums->output.scales = nullptr;
       tables = sums;
       matmul.a.asymmetric = true;
@@ -541,7 +541,7 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   Tables tables;
   if (raw) {
     auto made = std::make_shared<OutputTables>();
-    made->output.kind = FinishRow::Kind::kRaw;
+    made->output.kind = FinishRows::Kind::kRaw;
     made->output.type = Integer::kInt32;
     tables = made;
   } else {

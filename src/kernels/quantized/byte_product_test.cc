@@ -67,8 +67,8 @@ struct Tables {
       output.shift = shift.data();
       return;
     }
-    output.kind = kind == Kind::kBlocks ? FinishRow::Kind::kFloatSum
-                                        : FinishRow::Kind::kFloat;
+    output.kind = kind == Kind::kBlocks ? FinishRows::Kind::kFloatSum
+                                        : FinishRows::Kind::kFloat;
     if (kind != Kind::kBlocks) output.scales = scales.data();
   }
 };

@@ -147,7 +147,7 @@ void RunWideMatmul(const IntMatmul& matmul, int32_t b_zero,
           sums[j] += x * (from[j * matmul.b_n_stride] - b_zero);
         }
       }
-      FinishRow finish;
+      FinishRows finish;
       finish.kind = output.kind;
       finish.type = output.type;
       finish.n = columns;

@@ -118,12 +118,13 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
 }
 
 // sums.row_sums[i] is weight_zero times the sum of row i.
-void DotWords(const Product& product, FinishRow::Kind kind, const RowTile& tile,
-              const std::byte* b, const float* block_scales, const Sums& sums) {
+void DotWords(const Product& product, FinishRows::Kind kind,
+              const RowTile& tile, const std::byte* b,
+              const float* block_scales, const Sums& sums) {
   const QuantizedKernels& kernels = *product.kernels;
   const size_t width = kernels.width, k = product.padded_k();
   const size_t cells = tile.rows * width;
-  const bool wide = kind == FinishRow::Kind::kWide;
+  const bool wide = kind == FinishRows::Kind::kWide;
   const bool floats = product.block != 0;
   const size_t chunk = std::max<size_t>(wide     ? kWideChunk
                                         : floats ? product.block
@@ -223,7 +224,7 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
       sums.row_sums[i] = sum * product.weight_zero;
     }
   }
-  FinishRow finish;
+  FinishRows finish;
   finish.kind = output.kind;
   finish.type = output.type;
   finish.zero_point = output.zero_point;
@@ -233,10 +234,14 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
   finish.wide_bias = output.wide_bias;
   const size_t bias_bytes = output.wide_bias ? 8 : 4;
   const size_t element = output.element_bytes();
-  const bool wide = output.kind == FinishRow::Kind::kWide;
-  const bool floats = output.kind == FinishRow::Kind::kFloatSum;
-  // Bytes from one row of sums to the next.
-  const size_t sums_stride = width * (wide ? sizeof(int64_t) : sizeof(int32_t));
+  const bool wide = output.kind == FinishRows::Kind::kWide;
+  const bool floats = output.kind == FinishRows::Kind::kFloatSum;
+  finish.sums =
+      wide || floats ? static_cast<const void*>(sums.wide) : sums.narrow;
+  finish.sums_stride = width * (wide ? sizeof(int64_t) : sizeof(int32_t));
+  finish.rows = tile.rows;
+  finish.at = tile.at;
+  finish.row_scales = tile.row_scales;
 
   for (size_t panel = first; panel < last; ++panel) {
     const size_t column = panel * width;
@@ -260,14 +265,8 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
       finish.bias =
           static_cast<const std::byte*>(output.bias) + column * bias_bytes;
     }
-    const std::byte* from = reinterpret_cast<const std::byte*>(
-        wide || floats ? static_cast<const void*>(sums.wide) : sums.narrow);
-    for (size_t i = 0; i < tile.rows; ++i) {
-      finish.sums = from + i * sums_stride;
-      if (tile.row_scales) finish.row_scale = tile.row_scales[i];
-      finish.y = output.y + (tile.at[i] + column) * element;
-      kernels.finish(finish);
-    }
+    finish.y = output.y + column * element;
+    kernels.finish(finish);
   }
 }
 

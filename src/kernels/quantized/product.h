@@ -72,7 +72,7 @@ void PackPanels(const Product& product, const WeightSource& source,
 // How sums become outputs; arrays have one entry per column. They must outlive
 // the calls.
 struct Output {
-  FinishRow::Kind kind = FinishRow::Kind::kRequantize;
+  FinishRows::Kind kind = FinishRows::Kind::kRequantize;
   Integer type = Integer::kInt8;
   const int32_t* multiplier = nullptr;
   const int32_t* shift = nullptr;
@@ -85,7 +85,7 @@ struct Output {
   std::byte* y = nullptr;
 
   size_t element_bytes() const {
-    return kind >= FinishRow::Kind::kRaw ? 4 : BytesOf(type);
+    return kind >= FinishRows::Kind::kRaw ? 4 : BytesOf(type);
   }
 };
 

@@ -68,7 +68,7 @@ void Dynamic(benchmark::State& state, const QuantizedKernels& kernels,
   matmul.a.dynamic = true;
   matmul.a.stride = s.k;
   Output output;
-  output.kind = FinishRow::Kind::kFloat;
+  output.kind = FinishRows::Kind::kFloat;
   output.scales = scales.data();
   output.y = reinterpret_cast<std::byte*>(y.data());
   // Aligned as the plan's packings are.

@@ -86,18 +86,18 @@ TEST(QuantizedKernels, FinishAgreesWithRescale) {
         shift[j] = m.shift;
       }
       std::vector<int16_t> y(n);
-      FinishRow row;
-      row.type = Integer::kInt16;
-      row.n = n;
-      row.bias = bias.data();
-      row.multiplier = multiplier.data();
-      row.shift = shift.data();
-      row.zero_point = -7;
-      row.low = -30000;
-      row.high = 30001;
-      row.y = y.data();
-      row.sums = sums.data();
-      kernels->finish(row);
+      FinishRows rows;
+      rows.type = Integer::kInt16;
+      rows.n = n;
+      rows.bias = bias.data();
+      rows.multiplier = multiplier.data();
+      rows.shift = shift.data();
+      rows.zero_point = -7;
+      rows.low = -30000;
+      rows.high = 30001;
+      rows.y = y.data();
+      rows.sums = sums.data();
+      kernels->finish(rows);
       for (size_t j = 0; j < n; ++j) {
         const int32_t sum = static_cast<int32_t>(
             static_cast<uint32_t>(sums[j]) + static_cast<uint32_t>(bias[j]));
@@ -105,14 +105,52 @@ TEST(QuantizedKernels, FinishAgreesWithRescale) {
             int64_t{Rescale(sum, {multiplier[j], shift[j]})} - 7;
         ASSERT_EQ(y[j], std::clamp<int64_t>(want, -30000, 30001)) << j;
       }
-      row.kind = FinishRow::Kind::kWide;
-      row.sums = wide.data();
-      kernels->finish(row);
+      rows.kind = FinishRows::Kind::kWide;
+      rows.sums = wide.data();
+      kernels->finish(rows);
       for (size_t j = 0; j < n; ++j) {
         const int64_t want =
             int64_t{Rescale64(wide[j] + bias[j], {multiplier[j], shift[j]})} -
             7;
         ASSERT_EQ(y[j], std::clamp<int64_t>(want, -30000, 30001)) << j;
+      }
+    }
+  }
+}
+
+TEST(QuantizedKernels, FinishTakesManyRows) {
+  for (const QuantizedKernels* kernels : KernelsHere()) {
+    for (const size_t n : {1, 15, 16, 33}) {
+      for (const bool biased : {false, true}) {
+        SCOPED_TRACE(testing::Message() << kernels->name << " n=" << n);
+        constexpr size_t kRows = 3;
+        const size_t stride = n + 2;
+        const auto sums = RandomIntegers<int32_t>(kRows * stride, 1);
+        const auto scales = RandomFloats(n, 2), bias = RandomFloats(n, 3);
+        const float row_scales[] = {0.5f, 1e-9f, -0.0f};
+        const size_t at[] = {2 * n, 0, n};
+        std::vector<float> y(kRows * n);
+        FinishRows rows;
+        rows.kind = FinishRows::Kind::kFloat;
+        rows.rows = kRows;
+        rows.n = n;
+        rows.sums = sums.data();
+        rows.sums_stride = stride * sizeof(int32_t);
+        rows.at = at;
+        rows.row_scales = row_scales;
+        rows.scales = scales.data();
+        rows.bias = biased ? bias.data() : nullptr;
+        rows.clamp = {-1, 2};
+        rows.y = y.data();
+        kernels->finish(rows);
+        for (size_t i = 0; i < kRows; ++i) {
+          for (size_t j = 0; j < n; ++j) {
+            float want = static_cast<float>(sums[i * stride + j]) *
+                         (row_scales[i] * scales[j]);
+            if (biased) want += bias[j];
+            ASSERT_EQ(y[at[i] + j], std::clamp(want, -1.0f, 2.0f));
+          }
+        }
       }
     }
   }
@@ -131,13 +169,21 @@ TEST(QuantizedKernels, RowOperationsAgreeOnAllLevels) {
       std::vector<int16_t> q(x.size());
       kernels->quantize(x.data(), x.size(), range.inverse, range.zero,
                         range.low, range.high, q.data());
+      std::vector<int8_t> bytes(x.size());
+      int32_t sum =
+          kernels->quantize_bytes(x.data(), x.size(), range.inverse, range.zero,
+                                  range.low, range.high, bytes.data());
+      EXPECT_EQ(kernels->sum_bytes(bytes.data(), bytes.size()), sum);
       for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_EQ(bytes[i], q[i] + range.zero);
+        sum -= bytes[i];
         const float steps =
             std::round(static_cast<float>(range.zero) + x[i] * range.inverse);
         ASSERT_EQ(q[i], std::clamp<int32_t>(static_cast<int32_t>(steps),
                                             range.low, range.high) -
                             range.zero);
       }
+      EXPECT_EQ(sum, 0);
     }
     std::vector<int8_t> y(x.size());
     kernels->store(x.data(), x.size(), 0.0173f, 9, -128, 127, Integer::kInt8,
