@@ -20,7 +20,7 @@ namespace {
 
 using graph::OpCode;
 using graph::Type;
-using kernels::FinishRow;
+using kernels::FinishRows;
 using kernels::Integer;
 
 // Of a transposed convolution: each is a grid of the plan.
@@ -84,31 +84,17 @@ void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
   source.k_stride = matmul.b_k_stride;
   source.n_stride = matmul.b_n_stride;
   source.flip = matmul.b_flip;
-  const size_t panels = kernels::PanelCount(*product.kernels, product.n);
-  if (product.bytes) {
-    kernels::PackBytePanels(*product.bytes, product.n, source, 0, panels, to);
-  } else {
-    kernels::PackPanels(*product.kernels, product.n, source, 0, panels, to);
-  }
+  kernels::PackPanels(product, source, 0, kernels::PanelCount(product), to);
 }
 
-// Products of bytes where rows are quantized to int8 and the CPU has them.
-// After everything else of the matmul is known.
-void ChooseBytes(const Lowering& lowering, bool wide,
-                 kernels::IntMatmul& matmul) {
-  kernels::Product& product = matmul.product;
-  const kernels::ByteDot* bytes =
-      kernels::ChooseByteDot(lowering.options().isa);
-  if (bytes != nullptr && bytes->width == product.kernels->width && !wide &&
-      matmul.dynamic && !matmul.asymmetric && matmul.packed &&
-      matmul.a_k_stride == 1 && product.block == 0) {
-    product.bytes = bytes;
+// Products of bytes where both sides are, or the rows will be.
+void ChooseBytes(const Lowering& lowering, kernels::IntMatmul& matmul) {
+  const kernels::RowSource& a = matmul.a;
+  if (matmul.packed && a.k_stride == 1 &&
+      (a.dynamic || a.type != Integer::kInt16)) {
+    kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa),
+                      matmul.product);
   }
-}
-
-// What the plan says of the product.
-std::string_view KernelName(const kernels::Product& product) {
-  return product.bytes ? product.bytes->name : product.kernels->name;
 }
 
 // Whether all channels have one scale: then convolutions of floats quantize
@@ -130,22 +116,26 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
   for (kernels::ConvGrid& grid : conv.grids) {
     grid.product.weight_zero = weights.zero;
   }
+  kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa), conv);
+  const std::string_view kernel =
+      conv.bytes ? conv.bytes->name : conv.kernels->name;
   LATHE_TRY(NeedConstantIfNarrow(lowering, w));
   const bool flip = weights.flip;
   Packed packed;
   if (lowering.IsConstant(w)) {
     LATHE_ASSIGN(
-        packed, PackWeights(lowering, w,
-                            fmt::format("{}-{}", layout, conv.kernels->name),
-                            conv.packed_bytes,
-                            [&](const int8_t* from, std::span<std::byte> to) {
-                              kernels::PackIntConv(conv, from, flip, to.data());
-                            }));
+        packed,
+        PackWeights(lowering, w,
+                    fmt::format("{}-{}-z{}", layout, kernel, weights.zero),
+                    conv.packed_bytes,
+                    [&](const int8_t* from, std::span<std::byte> to) {
+                      kernels::PackIntConv(conv, from, flip, to.data());
+                    }));
   }
   const int32_t y = node.outputs[0];
   Step step;
   step.name = Name(node.op->code);
-  step.kernel = conv.kernels->name;
+  step.kernel = kernel;
   step.flops = flops;
   step.inputs = {x};
   if (!packed) step.inputs.push_back(w);
@@ -304,9 +294,10 @@ Status PrepareDepthwiseQuantized(Lowering& lowering, const Node& node) {
   return {};
 }
 
-// Scales of blocks along the last axis, as [blocks][n].
+// Scales of blocks along the last axis, as Product::block_scales has them.
 Result<std::vector<float>> BlockScalesOf(const Lowering& lowering, int32_t w,
-                                         size_t n, size_t k) {
+                                         const kernels::Product& product) {
+  const size_t n = product.n, k = product.k;
   const graph::Quantization& q = *lowering.QuantizationOf(w);
   const size_t block = static_cast<size_t>(q.block_size);
   if (block % 2 != 0) {
@@ -327,10 +318,11 @@ Result<std::vector<float>> BlockScalesOf(const Lowering& lowering, int32_t w,
         graph::ToString(lowering.ShapeOf(from)), n * blocks);
   }
   const std::byte* bytes = lowering.ConstantBytes(from).data();
-  std::vector<float> scales(n * blocks);
+  const size_t width = product.kernels->width;
+  std::vector<float> scales(kernels::PanelCount(product) * blocks * width);
   for (size_t j = 0; j < n; ++j) {
     for (size_t i = 0; i < blocks; ++i) {
-      float& to = scales[i * n + j];
+      float& to = scales[(j / width * blocks + i) * width + j % width];
       const size_t at = j * blocks + i;
       if (type == Type::kFloat32) {
         std::memcpy(&to, bytes + at * sizeof(float), sizeof(float));
@@ -362,19 +354,19 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   const size_t n = static_cast<size_t>(lowering.ShapeOf(w)[0]);
   const size_t k = static_cast<size_t>(lowering.ShapeOf(w)[1]);
   kernels::IntMatmul matmul;
-  matmul.m = k ? lowering.Elements(x) / k : 0;
+  matmul.a.m = k ? lowering.Elements(x) / k : 0;
   matmul.product.kernels = &kernels::ChooseQuantized(lowering.options().isa);
   matmul.product.n = n;
   matmul.product.k = k;
-  matmul.a_stride = k;
+  matmul.a.stride = k;
   matmul.b_n_stride = k;
   matmul.b_k_stride = 1;
   matmul.threads = lowering.options().threads;
   matmul.packed = lowering.IsConstant(w);
   LATHE_ASSIGN(const Activations activations, ActivationsOf(lowering, x));
-  matmul.dynamic = activations.dynamic;
-  matmul.a_type = activations.type;
-  matmul.a_zero = activations.zero;
+  matmul.a.dynamic = activations.dynamic;
+  matmul.a.type = activations.type;
+  matmul.a.zero = activations.zero;
 
   const graph::Quantization* q = lowering.QuantizationOf(w);
   const bool blockwise =
@@ -394,19 +386,19 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
         return Unsupported("its weights \"{}\" are not a constant",
                            lowering.NameOf(w));
       }
-      LATHE_ASSIGN(block_scales, BlockScalesOf(lowering, w, n, k));
+      LATHE_ASSIGN(block_scales, BlockScalesOf(lowering, w, matmul.product));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
       auto sums = std::make_shared<OutputTables>(*tables);
-      sums->output.kind = FinishRow::Kind::kFloatSum;
+      sums->output.kind = FinishRows::Kind::kFloatSum;
       sums->output.scales = nullptr;
       tables = sums;
-      matmul.asymmetric = true;
+      matmul.a.asymmetric = true;
       matmul.product.block = static_cast<size_t>(q->block_size);
     } else {
       LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
-      matmul.asymmetric = options.Bool("asymmetric_quantize_inputs") &&
-                          !UsesFourBitKernel(lowering, w, matmul.m, n, k);
+      matmul.a.asymmetric = options.Bool("asymmetric_quantize_inputs") &&
+                            !UsesFourBitKernel(lowering, w, matmul.a.m, n, k);
     }
   } else {
     if (blockwise) {
@@ -425,12 +417,12 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   }
   matmul.product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
-  ChooseBytes(lowering, lowering.TypeOf(w) == Type::kInt16, matmul);
+  ChooseBytes(lowering, matmul);
 
   Step step;
   step.name = "FULLY_CONNECTED";
-  step.kernel = KernelName(matmul.product);
-  step.flops = uint64_t{2} * matmul.m * n * k;
+  step.kernel = matmul.product.name();
+  step.flops = uint64_t{2} * matmul.a.m * n * k;
   step.inputs = {x};
   step.outputs = {y};
   if (lowering.TypeOf(w) == Type::kInt16) {
@@ -453,9 +445,10 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   if (matmul.packed) {
     const size_t bytes = RoundUp(kernels::PackedBytes(matmul.product), 4);
     scales_at = bytes;
-    const std::string layout = fmt::format(
-        "int-fc-{}-b{}.{}", KernelName(matmul.product), matmul.product.block,
-        blockwise ? lowering.KeyOf(q->scales_tensor) : "");
+    const std::string layout =
+        fmt::format("int-fc-{}-z{}-b{}.{}", matmul.product.name(), weights.zero,
+                    matmul.product.block,
+                    blockwise ? lowering.KeyOf(q->scales_tensor) : "");
     LATHE_ASSIGN(packed,
                  PackWeights(lowering, w, layout,
                              bytes + block_scales.size() * sizeof(float),
@@ -529,14 +522,14 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   kernels::IntMatmul matmul;
   kernels::Product& product = matmul.product;
   product.kernels = &kernels::ChooseQuantized(lowering.options().isa);
-  matmul.m = static_cast<size_t>(sy[sy.size() - 2]);
+  matmul.a.m = static_cast<size_t>(sy[sy.size() - 2]);
   product.n = static_cast<size_t>(sy[sy.size() - 1]);
   product.k = static_cast<size_t>(sa[sa.size() - (adj_x ? 2 : 1)]);
-  matmul.a_stride = adj_x ? 1 : product.k;
-  matmul.a_k_stride = adj_x ? matmul.m : 1;
+  matmul.a.stride = adj_x ? 1 : product.k;
+  matmul.a.k_stride = adj_x ? matmul.a.m : 1;
   matmul.b_k_stride = adj_y ? 1 : product.n;
   matmul.b_n_stride = adj_y ? product.k : 1;
-  matmul.a_batches = MatricesOf(sa);
+  matmul.a.matrices = MatricesOf(sa);
   matmul.threads = lowering.options().threads;
   const std::vector<uint32_t> a_index = BatchIndex(sa, sy);
   const std::vector<uint32_t> b_index = BatchIndex(sb, sy);
@@ -548,18 +541,18 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   Tables tables;
   if (raw) {
     auto made = std::make_shared<OutputTables>();
-    made->output.kind = FinishRow::Kind::kRaw;
+    made->output.kind = FinishRows::Kind::kRaw;
     made->output.type = Integer::kInt32;
     tables = made;
   } else {
     const size_t channels = sb.size() - (adj_y ? 2 : 1);
     LATHE_ASSIGN(const Activations activations, ActivationsOf(lowering, a));
-    matmul.dynamic = activations.dynamic;
-    matmul.a_type = activations.type;
-    matmul.a_zero = activations.zero;
+    matmul.a.dynamic = activations.dynamic;
+    matmul.a.type = activations.type;
+    matmul.a.zero = activations.zero;
     LATHE_ASSIGN(weights, WeightsOf(lowering, b, product.n, channels));
     if (activations.dynamic) {
-      matmul.asymmetric = node.op->options.Bool("asymmetric_quantize_inputs");
+      matmul.a.asymmetric = node.op->options.Bool("asymmetric_quantize_inputs");
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, graph::kNoTensor,
                                          kernels::Activation::kNone, weights));
     } else {
@@ -575,12 +568,13 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   }
   product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
-  ChooseBytes(lowering, lowering.TypeOf(b) == Type::kInt16, matmul);
+  ChooseBytes(lowering, matmul);
 
   Step step;
   step.name = "BATCH_MATMUL";
-  step.kernel = KernelName(product);
-  step.flops = uint64_t{2} * matmul.batches * matmul.m * product.n * product.k;
+  step.kernel = product.name();
+  step.flops =
+      uint64_t{2} * matmul.batches * matmul.a.m * product.n * product.k;
   step.inputs = {a};
   step.outputs = {y};
   if (lowering.TypeOf(b) == Type::kInt16) {
@@ -604,17 +598,18 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   if (matmul.packed) {
     const size_t matrices = MatricesOf(sb);
     const size_t bytes = kernels::PackedBytes(product);
-    LATHE_ASSIGN(
-        packed,
-        PackWeights(lowering, b,
-                    fmt::format("int-bmm-{}-{}", KernelName(product), adj_y),
-                    matrices * bytes,
-                    [&](const int8_t* from, std::span<std::byte> to) {
-                      for (size_t i = 0; i < matrices; ++i) {
-                        PackMatrix(matmul, from + i * product.k * product.n,
-                                   to.data() + i * bytes);
-                      }
-                    }));
+    LATHE_ASSIGN(packed,
+                 PackWeights(lowering, b,
+                             fmt::format("int-bmm-{}-z{}-{}", product.name(),
+                                         weights.zero, adj_y),
+                             matrices * bytes,
+                             [&](const int8_t* from, std::span<std::byte> to) {
+                               for (size_t i = 0; i < matrices; ++i) {
+                                 PackMatrix(matmul,
+                                            from + i * product.k * product.n,
+                                            to.data() + i * bytes);
+                               }
+                             }));
   } else {
     step.inputs.push_back(b);
   }

@@ -5,7 +5,7 @@
 namespace lathe::plan {
 
 using graph::Type;
-using kernels::FinishRow;
+using kernels::FinishRows;
 using kernels::Integer;
 
 std::optional<Integer> IntegerOf(Type type) {
@@ -91,7 +91,7 @@ Result<Tables> TablesOf(const Lowering& lowering, const IntegerOutput& what,
   auto tables = std::make_shared<OutputTables>();
   kernels::Output& output = tables->output;
   output.kind =
-      what.wide ? FinishRow::Kind::kWide : FinishRow::Kind::kRequantize;
+      what.wide ? FinishRows::Kind::kWide : FinishRows::Kind::kRequantize;
   output.type = *IntegerOf(y_type);
   if (what.bias >= 0) {
     const Type type = lowering.TypeOf(what.bias);
@@ -138,7 +138,7 @@ Result<Tables> FloatTablesOf(const Lowering& lowering, int32_t bias,
   }
   auto tables = std::make_shared<OutputTables>();
   tables->scales = weights.scales;
-  tables->output.kind = FinishRow::Kind::kFloat;
+  tables->output.kind = FinishRows::Kind::kFloat;
   tables->output.clamp = kernels::ClampOf(activation);
   tables->output.scales = tables->scales.data();
   return tables;

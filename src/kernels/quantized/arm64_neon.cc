@@ -7,8 +7,10 @@
 namespace lathe::kernels {
 
 constinit const QuantizedKernels kQuantizedNeon = {
-    "int8_neon", Isa::kNeon,       16,     1,     PlainDot<16>, Finish, Center,
-    Range,       QuantizeCentered, SumTaps, Store, Load};
+    "int8_neon",      Isa::kNeon, 16,       1,
+    PlainDot<16>,     Finish,     Center,   Range,
+    QuantizeCentered, SumTaps,    Store,    Load,
+    QuantizeBytes,    SumBytes,   AddScaled};
 
 }  // namespace lathe::kernels
 

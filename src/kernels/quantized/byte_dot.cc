@@ -17,6 +17,10 @@ void Dot(const ByteTile& tile) {
     const int8_t* a = tile.a + i * tile.a_stride;
     for (size_t j = 0; j < kWidth; ++j) {
       uint32_t sum = static_cast<uint32_t>(tile.start[i]);
+      if (tile.zeros) {
+        sum -= static_cast<uint32_t>(tile.zeros[i]) *
+               static_cast<uint32_t>(tile.column_sums[j]);
+      }
       for (size_t p = 0; p < tile.k; ++p) {
         const uint8_t b = tile.b[(p / 4 * kWidth + j) * 4 + p % 4];
         sum += static_cast<uint32_t>(int32_t{a[p]} * int32_t{b});

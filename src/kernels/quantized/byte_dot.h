@@ -2,7 +2,8 @@
 // bytes at once.
 //
 // The weight's sign is taken off by adding 128, which costs 128 times the sum
-// of the row: known when the row is quantized, so the sums start there.
+// of the row: known when the row is quantized, so the sums start there. What a
+// row's own zero point costs is known from the sums of the columns.
 // Comes before: product.h, which uses it where the rows are int8.
 
 #ifndef LATHE_KERNELS_QUANTIZED_BYTE_DOT_H_
@@ -19,8 +20,9 @@ namespace lathe::kernels {
 
 inline constexpr int32_t kByteOffset = 128;
 
-// sums[i, j] = start[i] + the sum over p < k of a[i * a_stride + p] * b(p, j),
-// modulo 2^32, for i < rows and j < the kernel's width. `k` is a multiple of 4.
+// sums[i, j] = start[i] - zeros[i] * column_sums[j] + the sum over p < k of
+// a[i * a_stride + p] * b(p, j), modulo 2^32, for i < rows and j < the kernel's
+// width. `k` is a multiple of 4. Where zeros is null, all are 0.
 // `b` is a panel: element (p, j) lies at (p / 4 * width + j) * 4 + p % 4.
 struct ByteTile {
   size_t rows = 0, k = 0;
@@ -28,6 +30,8 @@ struct ByteTile {
   size_t a_stride = 0;
   const uint8_t* b = nullptr;
   const int32_t* start = nullptr;
+  const int32_t* zeros = nullptr;
+  const int32_t* column_sums = nullptr;
   int32_t* sums = nullptr;
   size_t sums_stride = 0;
 };

@@ -23,10 +23,15 @@ void AddGrid(IntConv& conv, const ConvAxis& h, const ConvAxis& w) {
                           (conv.in_c / conv.groups));
     }
   }
-  grid.packed_at = conv.packed_bytes;
-  conv.packed_bytes +=
-      conv.groups * PackedBytes(*conv.kernels, grid.product.n, grid.product.k);
   conv.grids.push_back(std::move(grid));
+}
+
+void PlacePanels(IntConv& conv) {
+  conv.packed_bytes = 0;
+  for (ConvGrid& grid : conv.grids) {
+    grid.packed_at = conv.packed_bytes;
+    conv.packed_bytes += conv.groups * PackedBytes(grid.product);
+  }
 }
 
 ConvAxis PlainAxis(size_t out, size_t stride, size_t dilation, size_t pad,
@@ -60,9 +65,13 @@ ConvAxis PhaseAxis(size_t out, size_t stride, size_t pad, size_t kernel,
 }
 
 struct Layout {
-  size_t centred_bytes = 0, job_bytes = 0;
+  size_t image_bytes = 0, job_bytes = 0;
   size_t longest_row = 0;
 };
+
+size_t ImageSize(const IntConv& conv) {
+  return conv.in_h * conv.in_w * conv.in_c;
+}
 
 // Whether rows of the image are the rows of the product.
 bool IsDirect(const IntConv& conv, const ConvGrid& grid) {
@@ -70,23 +79,113 @@ bool IsDirect(const IntConv& conv, const ConvGrid& grid) {
     return axis.taps == 1 && axis.first_in == 0 && axis.in_step == 1 &&
            axis.count == in && axis.out_step == 1 && axis.first_out == 0;
   };
-  return conv.groups == 1 && conv.in_c % 2 == 0 && plain(grid.h, conv.in_h) &&
-         plain(grid.w, conv.in_w);
+  // Of uint8, gathering makes int8.
+  return conv.groups == 1 && conv.in_c % grid.product.group() == 0 &&
+         !(conv.bytes && !conv.dynamic && conv.type == Integer::kUint8) &&
+         plain(grid.h, conv.in_h) && plain(grid.w, conv.in_w);
 }
 
 Layout LayoutOf(const IntConv& conv) {
   Layout layout;
-  layout.centred_bytes = CenteredScratchBytes(
-      conv.dynamic, conv.type, conv.batch, conv.in_h * conv.in_w * conv.in_c);
+  const size_t n = ImageSize(conv);
+  if (!conv.bytes) {
+    layout.image_bytes =
+        CenteredScratchBytes(conv.dynamic, conv.type, conv.batch, n);
+  } else if (conv.dynamic) {
+    layout.image_bytes =
+        RoundUp(conv.batch * sizeof(DynamicRange), kCacheLine) +
+        RoundUp(conv.batch * n, kCacheLine);
+  }
   for (const ConvGrid& grid : conv.grids) {
     if (IsDirect(conv, grid)) continue;
-    layout.longest_row =
-        std::max(layout.longest_row, RoundUp(grid.product.k, 2));
+    layout.longest_row = std::max(layout.longest_row, grid.product.padded_k());
   }
   layout.job_bytes =
       RoundUp(TileScratchBytes(*conv.kernels), kCacheLine) +
-      RoundUp(kTileRows * layout.longest_row * sizeof(int16_t), kCacheLine);
+      RoundUp(kTileRows * layout.longest_row * (conv.bytes ? 1 : 2),
+              kCacheLine);
   return layout;
+}
+
+// The images in the form that rows are gathered from.
+struct Images {
+  const int16_t* words = nullptr;
+  const int8_t* bytes = nullptr;
+  int8_t sign = 0;   // What to change in each byte.
+  int32_t zero = 0;  // Of bytes, where they are not dynamic.
+  const float* scales = nullptr;
+  const DynamicRange* ranges = nullptr;  // Of bytes.
+
+  int32_t ZeroOf(size_t image) const {
+    return ranges ? ranges[image].zero : zero;
+  }
+};
+
+Images ImagesOf(const IntConv& conv, const void* x, ThreadPool& pool,
+                std::byte* scratch) {
+  const size_t n = ImageSize(conv);
+  Images images;
+  if (!conv.bytes) {
+    const Centered centred =
+        CenterImages(*conv.kernels, conv.dynamic, conv.asymmetric, conv.type,
+                     conv.zero, x, conv.batch, n, pool, scratch);
+    images.words = centred.x;
+    images.scales = centred.scales;
+    return images;
+  }
+  if (!conv.dynamic) {
+    const bool flip = conv.type == Integer::kUint8;
+    images.bytes = static_cast<const int8_t*>(x);
+    images.sign = flip ? -128 : 0;
+    images.zero = conv.zero - (flip ? 128 : 0);
+    return images;
+  }
+  DynamicRange* ranges = reinterpret_cast<DynamicRange*>(scratch);
+  int8_t* to = reinterpret_cast<int8_t*>(
+      scratch + RoundUp(conv.batch * sizeof(DynamicRange), kCacheLine));
+  pool.Run(conv.batch, [&](size_t image, size_t) {
+    int32_t sum;
+    ranges[image] = QuantizeRowToBytes(
+        *conv.kernels, static_cast<const float*>(x) + image * n, n,
+        conv.asymmetric, 1, to + image * n, n, &sum);
+  });
+  images.bytes = to;
+  images.ranges = ranges;
+  return images;
+}
+
+// The taps of the output at (qh, qw) of a grid, for channels of `x` from `x`
+// on; `padding` beyond the image, zeros behind the row.
+template <typename T>
+void GatherRow(const IntConv& conv, const ConvGrid& grid, size_t qh, size_t qw,
+               const T* x, T padding, T sign, T* to) {
+  const size_t channels = conv.in_c / conv.groups;
+  const ptrdiff_t in_h = static_cast<ptrdiff_t>(conv.in_h);
+  const ptrdiff_t in_w = static_cast<ptrdiff_t>(conv.in_w);
+  const T* const end = to + grid.product.padded_k();
+  const ptrdiff_t h0 =
+      grid.h.first_in + static_cast<ptrdiff_t>(qh) * grid.h.in_step;
+  const ptrdiff_t w0 =
+      grid.w.first_in + static_cast<ptrdiff_t>(qw) * grid.w.in_step;
+  for (size_t th = 0; th < grid.h.taps; ++th) {
+    const ptrdiff_t h = h0 + static_cast<ptrdiff_t>(th) * grid.h.tap_step;
+    for (size_t tw = 0; tw < grid.w.taps; ++tw, to += channels) {
+      const ptrdiff_t w = w0 + static_cast<ptrdiff_t>(tw) * grid.w.tap_step;
+      if (h < 0 || h >= in_h || w < 0 || w >= in_w) {
+        std::fill_n(to, channels, padding);
+        continue;
+      }
+      const T* from = x + (h * in_w + w) * static_cast<ptrdiff_t>(conv.in_c);
+      if (sign == 0) {
+        std::copy_n(from, channels, to);
+      } else {
+        for (size_t c = 0; c < channels; ++c) {
+          to[c] = static_cast<T>(from[c] ^ sign);
+        }
+      }
+    }
+  }
+  std::fill(to, const_cast<T*>(end), T{0});
 }
 
 }  // namespace
@@ -109,6 +208,7 @@ IntConv PlanIntConv(const QuantizedKernels& kernels, const ConvShape& s,
   AddGrid(conv,
           PlainAxis(s.out_h, s.stride_h, s.dilation_h, s.pad_top, s.kernel_h),
           PlainAxis(s.out_w, s.stride_w, s.dilation_w, s.pad_left, s.kernel_w));
+  PlacePanels(conv);
   return conv;
 }
 
@@ -135,7 +235,19 @@ IntConv PlanIntTransposeConv(const QuantizedKernels& kernels,
               PhaseAxis(s.out_w, s.stride_w, s.pad_left, s.kernel_w, w));
     }
   }
+  PlacePanels(conv);
   return conv;
+}
+
+void UseBytes(const ByteDot* bytes, IntConv& conv) {
+  // A zero point is what a padded pixel holds.
+  const int32_t zero = conv.zero - (conv.type == Integer::kUint8 ? 128 : 0);
+  const bool fits = conv.dynamic || (conv.type != Integer::kInt16 &&
+                                     zero >= INT8_MIN && zero <= INT8_MAX);
+  if (!fits) return;
+  for (ConvGrid& grid : conv.grids) UseBytes(bytes, grid.product);
+  if (!conv.grids.empty()) conv.bytes = conv.grids[0].product.bytes;
+  PlacePanels(conv);
 }
 
 void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
@@ -150,11 +262,8 @@ void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
       source.per_tap = channels;
       source.n_stride = column;
       source.flip = flip;
-      PackPanels(*conv.kernels, grid.product.n, source, 0,
-                 PanelCount(*conv.kernels, grid.product.n),
-                 packed + grid.packed_at +
-                     group * PackedBytes(*conv.kernels, grid.product.n,
-                                         grid.product.k));
+      PackPanels(grid.product, source, 0, PanelCount(grid.product),
+                 packed + grid.packed_at + group * PackedBytes(grid.product));
     }
   }
 }
@@ -197,39 +306,46 @@ Centered CenterImages(const QuantizedKernels& kernels, bool dynamic,
 
 size_t IntConvScratchBytes(const IntConv& conv) {
   const Layout layout = LayoutOf(conv);
-  return layout.centred_bytes + conv.threads * layout.job_bytes;
+  return layout.image_bytes + conv.threads * layout.job_bytes;
 }
 
 void RunIntConv(const IntConv& conv, const Output& output, const void* x,
                 const std::byte* packed, ThreadPool& pool, std::byte* scratch,
                 StopToken stop) {
   const Layout layout = LayoutOf(conv);
-  const Centered centred = CenterImages(
-      *conv.kernels, conv.dynamic, conv.asymmetric, conv.type, conv.zero, x,
-      conv.batch, conv.in_h * conv.in_w * conv.in_c, pool, scratch);
-  std::byte* jobs = scratch + layout.centred_bytes;
+  const Images images = ImagesOf(conv, x, pool, scratch);
+  std::byte* jobs = scratch + layout.image_bytes;
   const size_t channels = conv.in_c / conv.groups;
-  const ptrdiff_t in_h = static_cast<ptrdiff_t>(conv.in_h);
-  const ptrdiff_t in_w = static_cast<ptrdiff_t>(conv.in_w);
+  const size_t image_size = ImageSize(conv);
+  const QuantizedKernels& kernels = *conv.kernels;
 
   for (const ConvGrid& grid : conv.grids) {
+    const Product& product = grid.product;
     const bool direct = IsDirect(conv, grid);
     const size_t rows = conv.batch * grid.h.count * grid.w.count;
     const size_t tiles = (rows + kTileRows - 1) / kTileRows;
-    const size_t panels = PanelCount(*conv.kernels, grid.product.n);
-    const size_t panel_bytes = PanelBytes(*conv.kernels, grid.product.k);
-    const size_t k = RoundUp(grid.product.k, 2);
+    const size_t k = product.padded_k();
     pool.Run(tiles * conv.groups, [&](size_t job, size_t thread) {
       if (Stopped(stop)) return;
       std::byte* own = jobs + thread * layout.job_bytes;
-      int16_t* gathered = reinterpret_cast<int16_t*>(
-          own + RoundUp(TileScratchBytes(*conv.kernels), kCacheLine));
+      std::byte* gathered =
+          own + RoundUp(TileScratchBytes(kernels), kCacheLine);
       const size_t group = job / tiles;
       const size_t first = job % tiles * kTileRows;
       std::array<size_t, kTileRows> at;
       std::array<float, kTileRows> scales;
+      std::array<int32_t, kTileRows> zeros, row_sums;
       RowTile tile;
       tile.rows = std::min(kTileRows, rows - first);
+      tile.a_stride = k;
+      if (images.words) {
+        tile.a = direct ? images.words + first * k
+                        : reinterpret_cast<int16_t*>(gathered);
+      } else {
+        tile.bytes = direct ? images.bytes + first * k
+                            : reinterpret_cast<int8_t*>(gathered);
+      }
+      bool zero = false;
       for (size_t i = 0; i < tile.rows; ++i) {
         const size_t row = first + i;
         const size_t qw = row % grid.w.count;
@@ -238,39 +354,31 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
         const size_t oh = grid.h.first_out + qh * grid.h.out_step;
         const size_t ow = grid.w.first_out + qw * grid.w.out_step;
         at[i] = ((image * conv.out_h + oh) * conv.out_w + ow) * conv.out_c +
-                group * grid.product.n;
-        if (centred.scales) scales[i] = centred.scales[image];
-        if (direct) continue;
-        int16_t* to = gathered + i * k;
-        const ptrdiff_t h0 =
-            grid.h.first_in + static_cast<ptrdiff_t>(qh) * grid.h.in_step;
-        const ptrdiff_t w0 =
-            grid.w.first_in + static_cast<ptrdiff_t>(qw) * grid.w.in_step;
-        for (size_t th = 0; th < grid.h.taps; ++th) {
-          const ptrdiff_t h = h0 + static_cast<ptrdiff_t>(th) * grid.h.tap_step;
-          for (size_t tw = 0; tw < grid.w.taps; ++tw, to += channels) {
-            const ptrdiff_t w =
-                w0 + static_cast<ptrdiff_t>(tw) * grid.w.tap_step;
-            if (h < 0 || h >= in_h || w < 0 || w >= in_w) {
-              std::fill_n(to, channels, int16_t{0});
-              continue;
-            }
-            const size_t pixel =
-                (image * conv.in_h + static_cast<size_t>(h)) * conv.in_w +
-                static_cast<size_t>(w);
-            std::copy_n(centred.x + pixel * conv.in_c + group * channels,
-                        channels, to);
-          }
+                group * product.n;
+        if (images.scales) scales[i] = images.scales[image];
+        if (images.ranges) scales[i] = images.ranges[image].scale;
+        zeros[i] = images.ZeroOf(image);
+        zero = zero || zeros[i] != 0;
+        const size_t from = image * image_size + group * channels;
+        if (!direct && images.words) {
+          GatherRow(conv, grid, qh, qw, images.words + from, int16_t{0},
+                    int16_t{0}, reinterpret_cast<int16_t*>(gathered) + i * k);
+        } else if (!direct) {
+          GatherRow(conv, grid, qh, qw, images.bytes + from,
+                    static_cast<int8_t>(zeros[i]), images.sign,
+                    reinterpret_cast<int8_t*>(gathered) + i * k);
         }
-        if (k > grid.product.k) *to = 0;
+        if (tile.bytes) {
+          row_sums[i] = kernels.sum_bytes(tile.bytes + i * k, k);
+        }
       }
-      tile.a = direct ? centred.x + first * conv.in_c : gathered;
-      tile.a_stride = direct ? conv.in_c : k;
+      tile.row_sums = row_sums.data();
+      if (zero) tile.zeros = zeros.data();
       tile.at = at.data();
-      if (centred.scales) tile.row_scales = scales.data();
+      if (conv.dynamic) tile.row_scales = scales.data();
       // Columns of Output are the whole layer's; this group's come first here.
       Output part = output;
-      const size_t column = group * grid.product.n;
+      const size_t column = group * product.n;
       if (part.multiplier) {
         part.multiplier += column;
         part.shift += column;
@@ -280,8 +388,8 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
         part.bias = static_cast<const std::byte*>(part.bias) +
                     column * (part.wide_bias ? 8 : 4);
       }
-      RunTile(grid.product, part, tile, 0, panels,
-              packed + grid.packed_at + group * panels * panel_bytes, own);
+      RunTile(product, part, tile, 0, PanelCount(product),
+              packed + grid.packed_at + group * PackedBytes(product), own);
     });
   }
 }

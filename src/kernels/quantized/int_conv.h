@@ -34,6 +34,7 @@ struct ConvGrid {
 
 struct IntConv {
   const QuantizedKernels* kernels = nullptr;
+  const ByteDot* bytes = nullptr;  // That of all grids.
   size_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
   size_t out_h = 1, out_w = 1, out_c = 1;
   size_t kernel_h = 1, kernel_w = 1, groups = 1;
@@ -53,6 +54,9 @@ IntConv PlanIntConv(const QuantizedKernels& kernels, const ConvShape& shape,
                     size_t threads);
 IntConv PlanIntTransposeConv(const QuantizedKernels& kernels,
                              const TransposeConvShape& shape, size_t threads);
+// Lets it multiply bytes, where x can be. After everything else is known;
+// `bytes` may be null, and Output::kind kWide does not go with it.
+void UseBytes(const ByteDot* bytes, IntConv& conv);
 
 // `filter` is [out_c, kernel_h, kernel_w, in_c / groups]; with `flip` uint8, of
 // which 128 is taken off.

@@ -40,7 +40,7 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
       scratch + CenteredScratchBytes(d.dynamic, d.type, s.batch, image_size);
   if (s.out_c == 0 || s.out_w == 0) return;
   const size_t multiplier = s.out_c / s.in_c;
-  const bool wide = output.kind == FinishRow::Kind::kWide;
+  const bool wide = output.kind == FinishRows::Kind::kWide;
 
   const size_t pixels =
       PixelsPerJob(s.out_w, s.kernel_h * s.kernel_w * s.out_c);
@@ -54,7 +54,7 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
     TapLists lists(s, reinterpret_cast<size_t*>(own));
     int64_t* wide_sums = reinterpret_cast<int64_t*>(own + ListBytes(s));
     int32_t* sums = reinterpret_cast<int32_t*>(wide_sums + s.out_c);
-    FinishRow finish;
+    FinishRows finish;
     finish.kind = output.kind;
     finish.type = output.type;
     finish.n = s.out_c;
@@ -68,7 +68,7 @@ void RunIntDepthwise(const IntDepthwise& d, const Output& output, const void* x,
     finish.high = output.high;
     finish.scales = output.scales;
     finish.clamp = output.clamp;
-    if (centred.scales) finish.row_scale = centred.scales[image];
+    if (centred.scales) finish.row_scales = centred.scales + image;
     for (size_t ow = begin; ow < end; ++ow) {
       ptrdiff_t origin = 0;
       const Taps taps = lists.At(row % s.out_h, ow, &origin);

@@ -2,34 +2,39 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace lathe::kernels {
 namespace {
 
+// Bytes of rows that meet one panel after the other: half of a 1 MiB L2, so
+// that they stay there, and the panel is read once for all of them.
+constexpr size_t kRowBlockBytes = size_t{512} << 10;
+
 // How the work is cut and where scratch lies.
 struct Layout {
-  size_t rows = 0;      // Of all matrices A.
-  size_t k = 0;         // Of a centred row.
-  bool direct = false;  // 16-bit rows are used where they are.
-  size_t row_tiles = 0, panels = 0, panels_per_job = 0, groups = 0;
-  size_t rows_bytes = 0, scales_bytes = 0, job_bytes = 0;  // Per thread: job.
+  size_t row_tiles = 0, tiles_per_block = 0, row_blocks = 0;
+  size_t panels = 0, panels_per_job = 0, groups = 0;
+  size_t rows_bytes = 0, job_bytes = 0;  // Per thread: job.
 };
 
 Layout LayoutOf(const IntMatmul& matmul) {
   Layout layout;
   const Product& product = matmul.product;
-  layout.rows = matmul.a_batches * matmul.m;
-  layout.k = RoundUp(product.k, product.bytes ? 4 : 2);
-  layout.direct = !matmul.dynamic && matmul.a_type == Integer::kInt16 &&
-                  matmul.a_zero == 0 && matmul.a_k_stride == 1 &&
-                  product.k % 2 == 0;
-  layout.row_tiles = (matmul.m + kTileRows - 1) / kTileRows;
-  layout.panels = PanelCount(*product.kernels, product.n);
-  // Enough jobs for the threads, no more: each job of unpacked weights packs
-  // its own panels.
+  layout.row_tiles = (matmul.a.m + kTileRows - 1) / kTileRows;
+  layout.panels = PanelCount(product);
+  const size_t tile_bytes =
+      kTileRows * product.padded_k() * (product.bytes ? 1 : 2);
+  layout.tiles_per_block =
+      std::max<size_t>(1, kRowBlockBytes / std::max<size_t>(1, tile_bytes));
+  // Where panels are packed for a job, all rows take part in it.
+  if (!matmul.packed) layout.tiles_per_block = layout.row_tiles;
+  layout.tiles_per_block = std::clamp<size_t>(
+      layout.tiles_per_block, 1, std::max<size_t>(1, layout.row_tiles));
+  layout.row_blocks =
+      (layout.row_tiles + layout.tiles_per_block - 1) / layout.tiles_per_block;
+  // Enough jobs for the threads, no more.
   const size_t wanted = matmul.threads == 1 ? 1 : 4 * matmul.threads;
-  const size_t outer = matmul.batches * (matmul.packed ? layout.row_tiles : 1);
+  const size_t outer = matmul.batches * layout.row_blocks;
   const size_t groups =
       std::clamp<size_t>(outer == 0 ? 1 : (wanted + outer - 1) / outer, 1,
                          std::max<size_t>(1, layout.panels));
@@ -40,100 +45,20 @@ Layout LayoutOf(const IntMatmul& matmul) {
   }
   layout.groups =
       (layout.panels + layout.panels_per_job - 1) / layout.panels_per_job;
-  if (!layout.direct) {
-    layout.rows_bytes =
-        RoundUp(layout.rows * layout.k *
-                    (product.bytes ? sizeof(int8_t) : sizeof(int16_t)),
-                kCacheLine);
-  }
-  layout.scales_bytes =
-      matmul.dynamic ? RoundUp(layout.rows * sizeof(float), kCacheLine) : 0;
+  layout.rows_bytes = RowsBytes(product, matmul.a);
   layout.job_bytes = RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
   if (!matmul.packed) {
     layout.job_bytes +=
-        RoundUp(layout.panels_per_job * PanelBytes(*product.kernels, product.k),
-                kCacheLine);
+        RoundUp(layout.panels_per_job * PanelBytes(product), kCacheLine);
   }
   return layout;
-}
-
-// All rows of A, floats, as int8 into scratch.
-void QuantizeToBytes(const IntMatmul& matmul, const Layout& layout,
-                     const float* a, ThreadPool& pool, int8_t* rows,
-                     float* scales) {
-  const size_t k = matmul.product.k, m = matmul.m;
-  constexpr size_t kRowsPerJob = 16;
-  pool.Run(
-      (layout.rows + kRowsPerJob - 1) / kRowsPerJob, [&](size_t job, size_t) {
-        const size_t end = std::min(layout.rows, (job + 1) * kRowsPerJob);
-        for (size_t row = job * kRowsPerJob; row < end; ++row) {
-          const size_t at = row / m * m * k + row % m * matmul.a_stride;
-          scales[row] = QuantizeRowToBytes(*matmul.product.kernels, a + at, k,
-                                           rows + row * layout.k, layout.k);
-        }
-      });
-}
-
-// All rows of A, centred, into scratch.
-void CenterRows(const IntMatmul& matmul, const Layout& layout, const void* a,
-                ThreadPool& pool, int16_t* rows, float* scales) {
-  const QuantizedKernels& kernels = *matmul.product.kernels;
-  const size_t k = matmul.product.k, m = matmul.m;
-  constexpr size_t kRowsPerJob = 16;
-  pool.Run((layout.rows + kRowsPerJob - 1) / kRowsPerJob, [&](size_t job,
-                                                              size_t) {
-    const size_t end = std::min(layout.rows, (job + 1) * kRowsPerJob);
-    for (size_t row = job * kRowsPerJob; row < end; ++row) {
-      int16_t* to = rows + row * layout.k;
-      const size_t at = row / m * m * k + row % m * matmul.a_stride;
-      const size_t step = matmul.a_k_stride;
-      if (layout.k > k) to[k] = 0;
-      if (matmul.dynamic && step == 1) {
-        QuantizeRows(kernels, static_cast<const float*>(a) + at, 1, k, k,
-                     matmul.asymmetric, to, layout.k, scales + row);
-      } else if (matmul.dynamic) {
-        // A column of the matrix: range and rounding one by one.
-        const float* x = static_cast<const float*>(a) + at;
-        float low = 0, high = 0;
-        for (size_t p = 0; p < k; ++p) {
-          low = std::min(low, x[p * step]);
-          high = std::max(high, x[p * step]);
-        }
-        const DynamicRange range = DynamicRangeOf(low, high, matmul.asymmetric);
-        for (size_t p = 0; p < k; ++p) {
-          kernels.quantize(x + p * step, 1, range.inverse, range.zero,
-                           range.low, range.high, to + p);
-        }
-        scales[row] = range.scale;
-      } else if (step == 1) {
-        kernels.center(
-            matmul.a_type,
-            static_cast<const std::byte*>(a) + at * BytesOf(matmul.a_type), k,
-            matmul.a_zero, to);
-      } else {
-        const auto column = [&](const auto* x) {
-          for (size_t p = 0; p < k; ++p) {
-            to[p] = static_cast<int16_t>(x[p * step] - matmul.a_zero);
-          }
-        };
-        if (matmul.a_type == Integer::kInt8) {
-          column(static_cast<const int8_t*>(a) + at);
-        } else if (matmul.a_type == Integer::kUint8) {
-          column(static_cast<const uint8_t*>(a) + at);
-        } else {
-          column(static_cast<const int16_t*>(a) + at);
-        }
-      }
-    }
-  });
 }
 
 }  // namespace
 
 size_t IntMatmulScratchBytes(const IntMatmul& matmul) {
   const Layout layout = LayoutOf(matmul);
-  return layout.rows_bytes + layout.scales_bytes +
-         matmul.threads * layout.job_bytes;
+  return layout.rows_bytes + matmul.threads * layout.job_bytes;
 }
 
 void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
@@ -141,80 +66,60 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                   StopToken stop) {
   const Layout layout = LayoutOf(matmul);
   const Product& product = matmul.product;
-  const QuantizedKernels& kernels = *product.kernels;
-  if (matmul.m == 0 || product.n == 0 || matmul.batches == 0) return;
-  const int16_t* rows = static_cast<const int16_t*>(a);
-  size_t stride = matmul.a_stride;
-  float* scales = reinterpret_cast<float*>(scratch + layout.rows_bytes);
-  if (product.bytes) {
-    stride = layout.k;
-    QuantizeToBytes(matmul, layout, static_cast<const float*>(a), pool,
-                    reinterpret_cast<int8_t*>(scratch), scales);
-  } else if (!layout.direct) {
-    stride = layout.k;
-    int16_t* centred = reinterpret_cast<int16_t*>(scratch);
-    CenterRows(matmul, layout, a, pool, centred, scales);
-    rows = centred;
-  }
-  std::byte* jobs = scratch + layout.rows_bytes + layout.scales_bytes;
+  const size_t m = matmul.a.m;
+  if (m == 0 || product.n == 0 || matmul.batches == 0) return;
+  const Rows rows = LayRows(product, matmul.a, a, pool, scratch);
+  std::byte* jobs = scratch + layout.rows_bytes;
   const size_t panel_bytes = PanelBytes(product);
   const std::array<size_t, 1> no_taps = {0};
 
-  // Packed: a job is one tile of rows; else all tiles against the panels that
-  // the job packs.
-  const size_t tiles = matmul.packed ? layout.row_tiles : 1;
-  pool.Run(matmul.batches * tiles * layout.groups, [&](size_t job,
-                                                       size_t thread) {
-    if (Stopped(stop)) return;
-    const size_t batch = job / (tiles * layout.groups);
-    const size_t group = job / tiles % layout.groups;
-    const size_t first = group * layout.panels_per_job;
-    const size_t last = std::min(layout.panels, first + layout.panels_per_job);
-    std::byte* own = jobs + thread * layout.job_bytes;
-    const size_t b_batch = matmul.b_index ? matmul.b_index[batch] : 0;
-    const std::byte* packed = nullptr;
-    if (matmul.packed) {
-      packed = b + (b_batch * layout.panels + first) * panel_bytes;
-    } else {
-      WeightSource source;
-      source.data =
-          reinterpret_cast<const int8_t*>(b) + b_batch * product.k * product.n;
-      source.taps = no_taps;
-      source.per_tap = product.k;
-      source.k_stride = matmul.b_k_stride;
-      source.n_stride = matmul.b_n_stride;
-      source.flip = matmul.b_flip;
-      std::byte* panels = own + RoundUp(TileScratchBytes(kernels), kCacheLine);
-      PackPanels(kernels, product.n, source, first, last, panels);
-      packed = panels;
-    }
-    const size_t a_batch = matmul.a_index ? matmul.a_index[batch] : 0;
-    size_t tile_first = job % tiles, tile_last = tile_first + 1;
-    if (!matmul.packed) {
-      tile_first = 0;
-      tile_last = layout.row_tiles;
-    }
-    std::array<size_t, kTileRows> at;
-    for (size_t t = tile_first; t < tile_last; ++t) {
-      const size_t row = t * kTileRows;
-      RowTile tile;
-      tile.rows = std::min(kTileRows, matmul.m - row);
-      for (size_t i = 0; i < tile.rows; ++i) {
-        at[i] = (batch * matmul.m + row + i) * product.n;
-      }
-      tile.bytes = reinterpret_cast<const int8_t*>(scratch) +
-                   (a_batch * matmul.m + row) * stride;
-      tile.a =
-          rows + (layout.direct ? a_batch * matmul.m * product.k + row * stride
-                                : (a_batch * matmul.m + row) * stride);
-      tile.a_stride = stride;
-      tile.at = at.data();
-      if (matmul.dynamic) {
-        tile.row_scales = scales + a_batch * matmul.m + row;
-      }
-      RunTile(product, output, tile, first, last, packed, own);
-    }
-  });
+  pool.Run(matmul.batches * layout.row_blocks * layout.groups,
+           [&](size_t job, size_t thread) {
+             const size_t batch = job / (layout.row_blocks * layout.groups);
+             const size_t group = job / layout.row_blocks % layout.groups;
+             const size_t first = group * layout.panels_per_job;
+             const size_t last =
+                 std::min(layout.panels, first + layout.panels_per_job);
+             std::byte* own = jobs + thread * layout.job_bytes;
+             const size_t b_batch = matmul.b_index ? matmul.b_index[batch] : 0;
+             const std::byte* packed = nullptr;
+             if (matmul.packed) {
+               packed = b + (b_batch * layout.panels + first) * panel_bytes;
+             } else {
+               WeightSource source;
+               source.data = reinterpret_cast<const int8_t*>(b) +
+                             b_batch * product.k * product.n;
+               source.taps = no_taps;
+               source.per_tap = product.k;
+               source.k_stride = matmul.b_k_stride;
+               source.n_stride = matmul.b_n_stride;
+               source.flip = matmul.b_flip;
+               std::byte* panels =
+                   own +
+                   RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
+               PackPanels(product, source, first, last, panels);
+               packed = panels;
+             }
+             const size_t a_batch = matmul.a_index ? matmul.a_index[batch] : 0;
+             const size_t row_first =
+                 job % layout.row_blocks * layout.tiles_per_block * kTileRows;
+             const size_t row_last =
+                 std::min(m, row_first + layout.tiles_per_block * kTileRows);
+             std::array<size_t, kTileRows> at;
+             for (size_t panel = first; panel < last;
+                  ++panel, packed += panel_bytes) {
+               if (Stopped(stop)) return;
+               for (size_t row = row_first; row < row_last; row += kTileRows) {
+                 RowTile tile = rows.Tile(product, a_batch * m + row,
+                                          std::min(kTileRows, row_last - row));
+                 for (size_t i = 0; i < tile.rows; ++i) {
+                   at[i] = (batch * m + row + i) * product.n;
+                 }
+                 tile.at = at.data();
+                 RunTile(product, output, tile, panel, panel + 1, packed, own);
+               }
+             }
+           });
 }
 
 void RunWideMatmul(const IntMatmul& matmul, int32_t b_zero,
@@ -222,27 +127,27 @@ void RunWideMatmul(const IntMatmul& matmul, int32_t b_zero,
                    ThreadPool& pool, StopToken stop) {
   const Product& product = matmul.product;
   constexpr size_t kColumns = 64;
-  pool.Run(matmul.batches * matmul.m, [&](size_t job, size_t) {
+  pool.Run(matmul.batches * matmul.a.m, [&](size_t job, size_t) {
     if (Stopped(stop)) return;
-    const size_t batch = job / matmul.m, i = job % matmul.m;
+    const size_t batch = job / matmul.a.m, i = job % matmul.a.m;
     const int16_t* row =
         a +
-        (matmul.a_index ? matmul.a_index[batch] : 0) * matmul.m * product.k +
-        i * matmul.a_stride;
+        (matmul.a_index ? matmul.a_index[batch] : 0) * matmul.a.m * product.k +
+        i * matmul.a.stride;
     const int16_t* matrix = b + (matmul.b_index ? matmul.b_index[batch] : 0) *
                                     product.k * product.n;
     for (size_t first = 0; first < product.n; first += kColumns) {
       const size_t columns = std::min(kColumns, product.n - first);
       int64_t sums[kColumns] = {};
       for (size_t p = 0; p < product.k; ++p) {
-        const int64_t x = row[p * matmul.a_k_stride] - matmul.a_zero;
+        const int64_t x = row[p * matmul.a.k_stride] - matmul.a.zero;
         const int16_t* from =
             matrix + p * matmul.b_k_stride + first * matmul.b_n_stride;
         for (size_t j = 0; j < columns; ++j) {
           sums[j] += x * (from[j * matmul.b_n_stride] - b_zero);
         }
       }
-      FinishRow finish;
+      FinishRows finish;
       finish.kind = output.kind;
       finish.type = output.type;
       finish.n = columns;

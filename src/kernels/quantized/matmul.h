@@ -5,26 +5,17 @@
 
 #include "src/base/stop_token.h"
 #include "src/base/thread_pool.h"
-#include "src/kernels/quantized/product.h"
+#include "src/kernels/quantized/int_rows.h"
 
 namespace lathe::kernels {
 
-// y[i] = finish(A[i] B[i]) for i < batches, A of m rows and k columns, y of m
-// rows and n columns, one behind the other. All strides and offsets in
+// y[i] = finish(A[i] B[i]) for i < batches, A of a.m rows and k columns, y of
+// a.m rows and n columns, one behind the other. All strides and offsets in
 // elements.
 struct IntMatmul {
-  size_t batches = 1, m = 0;
-  // n, k, ... Product::bytes wants `dynamic`, `packed`, not `asymmetric`, and
-  // a_k_stride 1.
-  Product product;
-
-  // a(i, p) = a[a_offsets[batch] + i * a_stride + p * a_k_stride]: integers,
-  // less a_zero, or floats that are quantized row by row. a_batches
-  // matrices are there, one behind the other.
-  bool dynamic = false, asymmetric = false;
-  Integer a_type = Integer::kInt8;
-  int32_t a_zero = 0;
-  size_t a_batches = 1, a_stride = 0, a_k_stride = 1;
+  size_t batches = 1;
+  Product product;  // n, k, ... Product::bytes wants `packed`.
+  RowSource a;
   // B is packed, one batch behind the other, or run-time int8 (uint8 with
   // b_flip): b(p, j) = b[b_offsets[batch] + p * b_k_stride + j * b_n_stride].
   bool packed = true, b_flip = false;

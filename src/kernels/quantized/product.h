@@ -1,7 +1,10 @@
-// Tiles of centred rows times packed weights, finished into outputs: what
-// matrix products and convolutions of integers share.
+// Tiles of rows times packed weights, finished into outputs: what matrix
+// products and convolutions of integers share.
 //
-// Comes after: quantized.h (rows)
+// Rows are centred int16 numbers, or int8 numbers as they are where the CPU
+// multiplies bytes (byte_dot.h); the outputs are the same to the last bit.
+//
+// Comes after: quantized.h (operations on rows), dynamic.h (floats)
 // Comes before: matmul.h, int_conv.h (where the rows come from)
 
 #ifndef LATHE_KERNELS_QUANTIZED_PRODUCT_H_
@@ -10,20 +13,46 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
+#include <string_view>
 
 #include "src/base/aligned_buffer.h"
 #include "src/kernels/quantized/byte_dot.h"
+#include "src/kernels/quantized/dynamic.h"
 #include "src/kernels/quantized/quantized.h"
 
 namespace lathe::kernels {
 
-// Weights b(p, j), p < k, j < n, cut into panels of kernels.width columns:
-// RoundUp(k, 2) * width bytes each, one behind the other, zeros beyond.
-size_t PanelCount(const QuantizedKernels& kernels, size_t n);
-size_t PanelBytes(const QuantizedKernels& kernels, size_t k);
-inline size_t PackedBytes(const QuantizedKernels& kernels, size_t n, size_t k) {
-  return PanelCount(kernels, n) * PanelBytes(kernels, k);
+struct Product {
+  const QuantizedKernels* kernels = nullptr;
+  size_t n = 0, k = 0;
+  // Not null: rows and panels are bytes. As wide as `kernels`; Output::kind
+  // kWide does not go with it.
+  const ByteDot* bytes = nullptr;
+  // Taken off every weight: (a, b - zero) is found as (a, b) - zero * sum(a).
+  int32_t weight_zero = 0;
+  // Blocks of weights along k with scales of their own (Output::kind is
+  // kFloatSum): block_scales[(panel * blocks + block) * width + j % width].
+  // 0 is none; else a multiple of `group`, divides k.
+  size_t block = 0;
+  const float* block_scales = nullptr;
+
+  std::string_view name() const { return bytes ? bytes->name : kernels->name; }
+  // Rows are filled up with zeros to a multiple of this.
+  size_t group() const { return bytes ? 4 : 2; }
+  size_t padded_k() const { return RoundUp(k, group()); }
+  size_t blocks() const { return block == 0 ? 1 : k / block; }
+};
+
+// Makes it one of `bytes` where that fits; null fits nothing.
+void UseBytes(const ByteDot* bytes, Product& product);
+
+// Weights b(p, j), p < k, j < n, cut into panels of kernels->width columns, one
+// behind the other, zeros beyond: padded_k * width weights and, of bytes, the
+// sums of the columns, centred, for each block.
+size_t PanelCount(const Product& product);
+size_t PanelBytes(const Product& product);
+inline size_t PackedBytes(const Product& product) {
+  return PanelCount(product) * PanelBytes(product);
 }
 
 // Where b lies: p = tap * per_tap + c is
@@ -35,22 +64,15 @@ struct WeightSource {
   size_t per_tap = 0, k_stride = 1, n_stride = 0;
   bool flip = false;
 };
-// Panels [first, last) of n columns, to their place behind `packed`, which is
-// where panel `first` goes.
-void PackPanels(const QuantizedKernels& kernels, size_t n,
-                const WeightSource& source, size_t first, size_t last,
-                std::byte* packed);
-
-// The same for ByteDot: panels of RoundUp(k, 4) * width bytes, each weight 128
-// more than it is.
-size_t BytePanelBytes(const ByteDot& bytes, size_t k);
-void PackBytePanels(const ByteDot& bytes, size_t n, const WeightSource& source,
-                    size_t first, size_t last, std::byte* packed);
+// Panels [first, last), to their place behind `packed`, which is where panel
+// `first` goes.
+void PackPanels(const Product& product, const WeightSource& source,
+                size_t first, size_t last, std::byte* packed);
 
 // How sums become outputs; arrays have one entry per column. They must outlive
 // the calls.
 struct Output {
-  FinishRow::Kind kind = FinishRow::Kind::kRequantize;
+  FinishRows::Kind kind = FinishRows::Kind::kRequantize;
   Integer type = Integer::kInt8;
   const int32_t* multiplier = nullptr;
   const int32_t* shift = nullptr;
@@ -63,42 +85,25 @@ struct Output {
   std::byte* y = nullptr;
 
   size_t element_bytes() const {
-    return kind >= FinishRow::Kind::kRaw ? 4 : BytesOf(type);
+    return kind >= FinishRows::Kind::kRaw ? 4 : BytesOf(type);
   }
 };
-
-struct Product {
-  const QuantizedKernels* kernels = nullptr;
-  size_t n = 0, k = 0;
-  // Not null: rows are int8 and panels those of PackBytePanels; as wide as
-  // `kernels`, and neither `block` nor Output::kind kWide goes with it.
-  const ByteDot* bytes = nullptr;
-  // Taken off every weight: (a, b - zero) is found as (a, b) - zero * sum(a).
-  int32_t weight_zero = 0;
-  // Blocks of weights along k with scales of their own (Output::kind is
-  // kFloatSum): block_scales[block * n + j]. 0 is none; else even, divides k.
-  size_t block = 0;
-  const float* block_scales = nullptr;
-};
-
-// Bytes of a panel of the product, and of all of them.
-size_t PanelBytes(const Product& product);
-inline size_t PackedBytes(const Product& product) {
-  return PanelCount(*product.kernels, product.n) * PanelBytes(product);
-}
 
 // Most rows of a tile.
 inline constexpr size_t kTileRows = 48;
 
-// Rows of RoundUp(k, 2) numbers, of which the last is 0 where k is odd; or,
-// with Product::bytes, rows of RoundUp(k, 4) int8, zeros behind k. Output (i,
-// j) goes to element at[i] + j of Output::y; row_scales is null or has one
-// factor per row for kFloat and kFloatSum.
+// Rows of padded_k numbers, zeros behind k: `a`, or with Product::bytes
+// `bytes`, of which zeros[row] has yet to be taken off (null: nothing has) and
+// row_sums[row * blocks + block] is the sum. Output (i, j) goes to element
+// at[i] + j of Output::y; row_scales is null or has one factor per row for
+// kFloat and kFloatSum.
 struct RowTile {
   size_t rows = 0;
   const int16_t* a = nullptr;
   const int8_t* bytes = nullptr;
   size_t a_stride = 0;
+  const int32_t* row_sums = nullptr;
+  const int32_t* zeros = nullptr;
   const size_t* at = nullptr;
   const float* row_scales = nullptr;
 };
@@ -110,24 +115,6 @@ size_t TileScratchBytes(const QuantizedKernels& kernels);
 void RunTile(const Product& product, const Output& output, const RowTile& tile,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch);
-
-// Scale and zero point of one row of floats, found by the rules of the format
-// for dynamic ranges; symmetric: zero 0 and numbers from -127 to 127.
-struct DynamicRange {
-  float scale = 1, inverse = 1;
-  int32_t zero = 0, low = 0, high = 0;
-};
-DynamicRange DynamicRangeOf(float low, float high, bool asymmetric);
-
-// Centres `rows` rows of n floats, `x_stride` apart, into rows of `to_stride`,
-// filled up with zeros; scales[row] stands for the quantizer's scale.
-void QuantizeRows(const QuantizedKernels& kernels, const float* x, size_t rows,
-                  size_t n, size_t x_stride, bool asymmetric, int16_t* to,
-                  size_t to_stride, float* scales);
-// One row to int8, symmetric, filled up with zeros to `to_stride`; returns the
-// scale.
-float QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
-                         size_t n, int8_t* to, size_t to_stride);
 
 }  // namespace lathe::kernels
 

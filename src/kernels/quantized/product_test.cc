@@ -86,18 +86,18 @@ TEST(QuantizedKernels, FinishAgreesWithRescale) {
         shift[j] = m.shift;
       }
       std::vector<int16_t> y(n);
-      FinishRow row;
-      row.type = Integer::kInt16;
-      row.n = n;
-      row.bias = bias.data();
-      row.multiplier = multiplier.data();
-      row.shift = shift.data();
-      row.zero_point = -7;
-      row.low = -30000;
-      row.high = 30001;
-      row.y = y.data();
-      row.sums = sums.data();
-      kernels->finish(row);
+      FinishRows rows;
+      rows.type = Integer::kInt16;
+      rows.n = n;
+      rows.bias = bias.data();
+      rows.multiplier = multiplier.data();
+      rows.shift = shift.data();
+      rows.zero_point = -7;
+      rows.low = -30000;
+      rows.high = 30001;
+      rows.y = y.data();
+      rows.sums = sums.data();
+      kernels->finish(rows);
       for (size_t j = 0; j < n; ++j) {
         const int32_t sum = static_cast<int32_t>(
             static_cast<uint32_t>(sums[j]) + static_cast<uint32_t>(bias[j]));
@@ -105,14 +105,52 @@ TEST(QuantizedKernels, FinishAgreesWithRescale) {
             int64_t{Rescale(sum, {multiplier[j], shift[j]})} - 7;
         ASSERT_EQ(y[j], std::clamp<int64_t>(want, -30000, 30001)) << j;
       }
-      row.kind = FinishRow::Kind::kWide;
-      row.sums = wide.data();
-      kernels->finish(row);
+      rows.kind = FinishRows::Kind::kWide;
+      rows.sums = wide.data();
+      kernels->finish(rows);
       for (size_t j = 0; j < n; ++j) {
         const int64_t want =
             int64_t{Rescale64(wide[j] + bias[j], {multiplier[j], shift[j]})} -
             7;
         ASSERT_EQ(y[j], std::clamp<int64_t>(want, -30000, 30001)) << j;
+      }
+    }
+  }
+}
+
+TEST(QuantizedKernels, FinishTakesManyRows) {
+  for (const QuantizedKernels* kernels : KernelsHere()) {
+    for (const size_t n : {1, 15, 16, 33}) {
+      for (const bool biased : {false, true}) {
+        SCOPED_TRACE(testing::Message() << kernels->name << " n=" << n);
+        constexpr size_t kRows = 3;
+        const size_t stride = n + 2;
+        const auto sums = RandomIntegers<int32_t>(kRows * stride, 1);
+        const auto scales = RandomFloats(n, 2), bias = RandomFloats(n, 3);
+        const float row_scales[] = {0.5f, 1e-9f, -0.0f};
+        const size_t at[] = {2 * n, 0, n};
+        std::vector<float> y(kRows * n);
+        FinishRows rows;
+        rows.kind = FinishRows::Kind::kFloat;
+        rows.rows = kRows;
+        rows.n = n;
+        rows.sums = sums.data();
+        rows.sums_stride = stride * sizeof(int32_t);
+        rows.at = at;
+        rows.row_scales = row_scales;
+        rows.scales = scales.data();
+        rows.bias = biased ? bias.data() : nullptr;
+        rows.clamp = {-1, 2};
+        rows.y = y.data();
+        kernels->finish(rows);
+        for (size_t i = 0; i < kRows; ++i) {
+          for (size_t j = 0; j < n; ++j) {
+            float want = static_cast<float>(sums[i * stride + j]) *
+                         (row_scales[i] * scales[j]);
+            if (biased) want += bias[j];
+            ASSERT_EQ(y[at[i] + j], std::clamp(want, -1.0f, 2.0f));
+          }
+        }
       }
     }
   }
@@ -131,13 +169,21 @@ TEST(QuantizedKernels, RowOperationsAgreeOnAllLevels) {
       std::vector<int16_t> q(x.size());
       kernels->quantize(x.data(), x.size(), range.inverse, range.zero,
                         range.low, range.high, q.data());
+      std::vector<int8_t> bytes(x.size());
+      int32_t sum =
+          kernels->quantize_bytes(x.data(), x.size(), range.inverse, range.zero,
+                                  range.low, range.high, bytes.data());
+      EXPECT_EQ(kernels->sum_bytes(bytes.data(), bytes.size()), sum);
       for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_EQ(bytes[i], q[i] + range.zero);
+        sum -= bytes[i];
         const float steps =
             std::round(static_cast<float>(range.zero) + x[i] * range.inverse);
         ASSERT_EQ(q[i], std::clamp<int32_t>(static_cast<int32_t>(steps),
                                             range.low, range.high) -
                             range.zero);
       }
+      EXPECT_EQ(sum, 0);
     }
     std::vector<int8_t> y(x.size());
     kernels->store(x.data(), x.size(), 0.0173f, 9, -128, 127, Integer::kInt8,
@@ -212,15 +258,15 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
               const auto a = RandomIntegers<uint8_t>(2 * m * k, 1);
               const auto b = RandomIntegers<uint8_t>(n * k, 2);
               IntMatmul matmul;
-              matmul.batches = matmul.a_batches = 2;
-              matmul.m = m;
+              matmul.batches = matmul.a.matrices = 2;
+              matmul.a.m = m;
               matmul.product.kernels = kernels;
               matmul.product.n = n;
               matmul.product.k = k;
               matmul.product.weight_zero = 11 - 128;
-              matmul.a_type = Integer::kUint8;
-              matmul.a_zero = 200;
-              matmul.a_stride = k;
+              matmul.a.type = Integer::kUint8;
+              matmul.a.zero = 200;
+              matmul.a.stride = k;
               matmul.packed = packed;
               matmul.b_flip = true;
               matmul.b_k_stride = 1;
@@ -229,7 +275,7 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
               const uint32_t a_index[] = {0, 1}, b_index[] = {0, 0};
               matmul.a_index = a_index;
               matmul.b_index = b_index;
-              std::vector<std::byte> panels(PackedBytes(*kernels, n, k));
+              std::vector<std::byte> panels(PackedBytes(matmul.product));
               const size_t taps[] = {0};
               WeightSource source;
               source.data = reinterpret_cast<const int8_t*>(b.data());
@@ -237,7 +283,7 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
               source.per_tap = k;
               source.n_stride = k;
               source.flip = true;
-              PackPanels(*kernels, n, source, 0, PanelCount(*kernels, n),
+              PackPanels(matmul.product, source, 0, PanelCount(matmul.product),
                          panels.data());
               Requantized finish(n);
               std::vector<int8_t> y(2 * m * n);
@@ -270,7 +316,8 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
 TEST(ByteDot, IsTheDefinitionBitForBit) {
   for (const ByteDot* bytes : AllByteDots()) {
     if (!CpuHas(bytes->isa)) continue;
-    for (const size_t rows : {1, 2, 3, 5, 6, 7, 11, 12, 13, 48}) {
+    for (const size_t rows :
+         {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 30, 48}) {
       for (const size_t k : {0, 4, 12, 16, 36, 256}) {
         SCOPED_TRACE(testing::Message()
                      << bytes->name << " rows=" << rows << " k=" << k);
@@ -278,12 +325,25 @@ TEST(ByteDot, IsTheDefinitionBitForBit) {
         const auto a = RandomIntegers<int8_t>(rows * stride, 1);
         const auto b = RandomIntegers<uint8_t>(k * width + 1, 2);
         const auto start = RandomIntegers<int32_t>(rows, 3);
+        const auto zeros = RandomIntegers<int8_t>(rows, 4);
+        const std::vector<int32_t> wide_zeros(zeros.begin(), zeros.end());
+        const auto columns = RandomIntegers<int32_t>(width, 5);
         std::vector<int32_t> sums(rows * (width + 1), -1);
-        bytes->dot({rows, k, a.data(), stride, b.data(), start.data(),
-                    sums.data(), width + 1});
+        ByteTile tile{rows, k, a.data(), stride, b.data(), start.data()};
+        tile.sums = sums.data();
+        tile.sums_stride = width + 1;
+        if (rows % 2 == 0) {
+          tile.zeros = wide_zeros.data();
+          tile.column_sums = columns.data();
+        }
+        bytes->dot(tile);
         for (size_t i = 0; i < rows; ++i) {
           for (size_t j = 0; j < width; ++j) {
             uint32_t want = static_cast<uint32_t>(start[i]);
+            if (rows % 2 == 0) {
+              want -= static_cast<uint32_t>(zeros[i]) *
+                      static_cast<uint32_t>(columns[j]);
+            }
             for (size_t p = 0; p < k; ++p) {
               want += static_cast<uint32_t>(a[i * stride + p] *
                                             b[(p / 4 * width + j) * 4 + p % 4]);
@@ -292,63 +352,6 @@ TEST(ByteDot, IsTheDefinitionBitForBit) {
                 << i << ", " << j;
           }
           ASSERT_EQ(sums[i * (width + 1) + width], -1) << "beyond the tile";
-        }
-      }
-    }
-  }
-}
-
-// Products of bytes are those of int16, to the last bit.
-TEST(IntMatmul, OfBytesIsThatOfWords) {
-  for (const ByteDot* bytes : AllByteDots()) {
-    if (!CpuHas(bytes->isa)) continue;
-    for (const QuantizedKernels* kernels : KernelsHere()) {
-      if (kernels->width != bytes->width) continue;
-      for (const size_t m : {1, 5, 12, 47, 49}) {
-        for (const size_t n : {1, 31, 32, 70}) {
-          for (const size_t k : {1, 3, 4, 37, 600}) {
-            SCOPED_TRACE(testing::Message() << bytes->name << " m=" << m
-                                            << " n=" << n << " k=" << k);
-            const auto a = RandomFloats(m * k, 1);
-            const auto b = RandomIntegers<int8_t>(n * k, 2);
-            const auto scales = RandomFloats(n, 3);
-            const size_t taps[] = {0};
-            WeightSource source;
-            source.data = b.data();
-            source.taps = taps;
-            source.per_tap = k;
-            source.n_stride = k;
-            IntMatmul matmul;
-            matmul.m = m;
-            matmul.product.kernels = kernels;
-            matmul.product.n = n;
-            matmul.product.k = k;
-            matmul.product.weight_zero = 3;
-            matmul.dynamic = true;
-            matmul.a_stride = k;
-            matmul.threads = 2;
-            Output output;
-            output.kind = FinishRow::Kind::kFloat;
-            output.scales = scales.data();
-            ThreadPool pool(2);
-            std::vector<float> words(m * n), of_bytes(m * n);
-            const size_t panels = PanelCount(*kernels, n);
-            for (std::vector<float>* y : {&words, &of_bytes}) {
-              matmul.product.bytes = y == &words ? nullptr : bytes;
-              std::vector<std::byte> packed(PackedBytes(matmul.product));
-              if (y == &words) {
-                PackPanels(*kernels, n, source, 0, panels, packed.data());
-              } else {
-                PackBytePanels(*bytes, n, source, 0, panels, packed.data());
-              }
-              auto scratch =
-                  AlignedBuffer::Create(IntMatmulScratchBytes(matmul));
-              output.y = reinterpret_cast<std::byte*>(y->data());
-              RunIntMatmul(matmul, output, a.data(), packed.data(), pool,
-                           scratch->data(), nullptr);
-            }
-            ASSERT_EQ(of_bytes, words);
-          }
         }
       }
     }

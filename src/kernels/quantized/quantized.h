@@ -38,19 +38,24 @@ struct DotTile {
   size_t sums_stride = 0;
 };
 
-// One row of sums becomes n outputs:
+// Rows of sums become n outputs each:
 //   kRequantize:  zero_point + Rescale(int32 sum + bias, multiplier[j]),
 //   kWide:        zero_point + Rescale64(int64 sum + bias, multiplier[j]),
 //                 both clamped to [low, high];
 //   kRaw:         the int32 sum, to int32;
 //   kFloat:       clamp(sum * (row_scale * scales[j]) + bias[j]);
 //   kFloatSum:    the same from float sums, without scales.
-// Pointers are to the row's first column.
-struct FinishRow {
+// Pointers are to the first column. Row i has its sums `sums_stride` bytes
+// behind those of row i - 1, its outputs at[i] elements behind y (null: at y)
+// and the scale row_scales[i] (null: 1).
+struct FinishRows {
   enum class Kind : uint8_t { kRequantize, kWide, kRaw, kFloat, kFloatSum };
   Kind kind = Kind::kRequantize;
   Integer type = Integer::kInt8;
-  size_t n = 0;
+  size_t rows = 1, n = 0;
+  size_t sums_stride = 0;
+  const size_t* at = nullptr;
+  const float* row_scales = nullptr;
   const void* sums = nullptr;  // int32; int64 for kWide, float for kFloatSum.
   // int32, int64 or float; null for none. kWide takes int32 too.
   const void* bias = nullptr;
@@ -58,7 +63,6 @@ struct FinishRow {
   const int32_t* multiplier = nullptr;  // Multiplier::value and ::shift.
   const int32_t* shift = nullptr;
   int32_t zero_point = 0, low = 0, high = 0;
-  float row_scale = 1;
   const float* scales = nullptr;
   Clamp clamp;
   void* y = nullptr;
@@ -74,6 +78,14 @@ using RangeFn = void (*)(const float* x, size_t n, float* low, float* high);
 using QuantizeFn = void (*)(const float* x, size_t n, float inverse,
                             int32_t zero, int32_t low, int32_t high,
                             int16_t* to);
+// The same without taking zero off, to int8; returns the sum of to[i].
+using QuantizeBytesFn = int32_t (*)(const float* x, size_t n, float inverse,
+                                    int32_t zero, int32_t low, int32_t high,
+                                    int8_t* to);
+using SumBytesFn = int32_t (*)(const int8_t* x, size_t n);
+// to[i] += sums[i] * scales[i], rounded twice.
+using AddScaledFn = void (*)(const int32_t* sums, const float* scales, size_t n,
+                             float* to);
 // sums[i] = the sum over the taps of x[in[t] + i / multiplier] *
 // w[filter[t] + i] for i < n, modulo 2^32.
 using TapsFn = void (*)(const Taps& taps, const int16_t* x, const int16_t* w,
@@ -91,13 +103,16 @@ struct QuantizedKernels {
   uint8_t width;  // Columns of a panel.
   uint8_t rows;   // Of one register tile; dot takes any number.
   void (*dot)(const DotTile& tile);
-  void (*finish)(const FinishRow& row);
+  void (*finish)(const FinishRows& rows);
   CenterFn center;
   RangeFn range;
   QuantizeFn quantize;
   TapsFn taps;
   StoreFn store;
   LoadFn load;
+  QuantizeBytesFn quantize_bytes;
+  SumBytesFn sum_bytes;
+  AddScaledFn add_scaled;
 };
 
 // Every level in this build, fastest first, and the fastest not above `limit`

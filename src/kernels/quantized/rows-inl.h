@@ -3,6 +3,7 @@
 // Everything here is static, and nothing shared is called: a copy that the
 // linker takes from a higher level would not run on a lower one.
 
+#include <cstddef>
 #include <cstring>
 
 #include "src/kernels/quantized/quantized.h"
@@ -48,16 +49,29 @@ LATHE_INLINE int64_t Rescaled64(int64_t x, int32_t multiplier, int32_t shift) {
                  INT32_MIN, INT32_MAX);
 }
 
+// The outputs of row i.
 template <typename T>
-void Requantize(const FinishRow& row) {
-  const int32_t* sums = static_cast<const int32_t*>(row.sums);
-  const int32_t* bias = static_cast<const int32_t*>(row.bias);
-  const int32_t* multiplier = row.multiplier;
-  const int32_t* shift = row.shift;
-  const int64_t zero = row.zero_point, low = row.low, high = row.high;
-  T* __restrict y = static_cast<T*>(row.y);
-  const size_t n = row.n;
+LATHE_INLINE T* OutputOf(const FinishRows& rows, size_t i) {
+  return static_cast<T*>(rows.y) + (rows.at ? rows.at[i] : 0);
+}
+template <typename Sum>
+LATHE_INLINE const Sum* SumsOf(const FinishRows& rows, size_t i) {
+  return reinterpret_cast<const Sum*>(static_cast<const std::byte*>(rows.sums) +
+                                      i * rows.sums_stride);
+}
+
+// n outputs from column `first` on.
+template <typename T>
+void Requantize(const FinishRows& rows, const int32_t* sums, size_t first,
+                size_t n, T* __restrict y) {
+  const int32_t* bias = static_cast<const int32_t*>(rows.bias);
+  const int32_t* multiplier = rows.multiplier + first;
+  const int32_t* shift = rows.shift + first;
+  const int64_t zero = rows.zero_point, low = rows.low, high = rows.high;
+  sums += first;
+  y += first;
   if (bias) {
+    bias += first;
     for (size_t j = 0; j < n; ++j) {
       const int64_t r =
           Rescaled(AddModulo(sums[j], bias[j]), multiplier[j], shift[j]);
@@ -72,58 +86,105 @@ void Requantize(const FinishRow& row) {
 }
 
 template <typename T>
-void RequantizeWide(const FinishRow& row) {
-  const int64_t* sums = static_cast<const int64_t*>(row.sums);
-  T* y = static_cast<T*>(row.y);
-  for (size_t j = 0; j < row.n; ++j) {
-    // Within 2^47 the product with 15 bits fits.
-    int64_t sum = Bounded(sums[j], -(int64_t{1} << 46), int64_t{1} << 46);
-    if (row.bias) {
-      const int64_t bias = row.wide_bias
-                               ? static_cast<const int64_t*>(row.bias)[j]
-                               : static_cast<const int32_t*>(row.bias)[j];
-      sum += Bounded(bias, -(int64_t{1} << 46), int64_t{1} << 46);
-    }
-    const int64_t r = Rescaled64(sum, row.multiplier[j], row.shift[j]);
-    y[j] = static_cast<T>(Bounded(r + row.zero_point, row.low, row.high));
+void RequantizeRows(const FinishRows& rows) {
+  for (size_t i = 0; i < rows.rows; ++i) {
+    Requantize(rows, SumsOf<int32_t>(rows, i), 0, rows.n, OutputOf<T>(rows, i));
   }
 }
 
+template <typename T>
+void RequantizeWide(const FinishRows& rows) {
+  for (size_t i = 0; i < rows.rows; ++i) {
+    const int64_t* sums = SumsOf<int64_t>(rows, i);
+    T* y = OutputOf<T>(rows, i);
+    for (size_t j = 0; j < rows.n; ++j) {
+      // Within 2^47 the product with 15 bits fits.
+      int64_t sum = Bounded(sums[j], -(int64_t{1} << 46), int64_t{1} << 46);
+      if (rows.bias) {
+        const int64_t bias = rows.wide_bias
+                                 ? static_cast<const int64_t*>(rows.bias)[j]
+                                 : static_cast<const int32_t*>(rows.bias)[j];
+        sum += Bounded(bias, -(int64_t{1} << 46), int64_t{1} << 46);
+      }
+      const int64_t r = Rescaled64(sum, rows.multiplier[j], rows.shift[j]);
+      y[j] = static_cast<T>(Bounded(r + rows.zero_point, rows.low, rows.high));
+    }
+  }
+}
+
+// Written as vectors: GCC 12 would make them of equal columns of many rows.
+constexpr size_t kFloatLanes = 16;
+typedef float Floats __attribute__((vector_size(64), aligned(4)));
+
 template <typename Sum>
-void FinishFloats(const FinishRow& row) {
-  const Sum* sums = static_cast<const Sum*>(row.sums);
-  const float* bias = static_cast<const float*>(row.bias);
-  const float* scales = row.scales;
-  const float low = row.clamp.low, high = row.clamp.high;
-  const float row_scale = row.row_scale;
-  float* y = static_cast<float*>(row.y);
-  for (size_t j = 0; j < row.n; ++j) {
-    const float scale = scales ? row_scale * scales[j] : row_scale;
+LATHE_INLINE Floats LoadFloats(const Sum* from) {
+  typedef Sum Sums __attribute__((vector_size(64), aligned(4)));
+  return __builtin_convertvector(*reinterpret_cast<const Sums*>(from), Floats);
+}
+
+template <bool kScales, bool kBias, typename Sum>
+LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
+                           float row_scale, float* __restrict y) {
+  const float low = rows.clamp.low, high = rows.clamp.high;
+  const float* scales = rows.scales;
+  const float* bias = static_cast<const float*>(rows.bias);
+  size_t j = 0;
+  for (; j + kFloatLanes <= rows.n; j += kFloatLanes) {
+    Floats scale = row_scale - Floats{};
+    if (kScales) scale *= LoadFloats(scales + j);
+    Floats value = LoadFloats(sums + j) * scale;
+    if (kBias) value += LoadFloats(bias + j);
+    value = value < low ? low - Floats{} : value;
+    value = value > high ? high - Floats{} : value;
+    *reinterpret_cast<Floats*>(y + j) = value;
+  }
+  for (; j < rows.n; ++j) {
+    const float scale = kScales ? row_scale * scales[j] : row_scale;
     float value = static_cast<float>(sums[j]) * scale;
-    if (bias) value += bias[j];
+    if (kBias) value += bias[j];
     value = value < low ? low : value;
     y[j] = value > high ? high : value;
   }
 }
 
-void Finish(const FinishRow& row) {
-  using Kind = FinishRow::Kind;
-  switch (row.kind) {
+template <bool kScales, bool kBias, typename Sum>
+void FloatRows(const FinishRows& rows) {
+  for (size_t i = 0; i < rows.rows; ++i) {
+    FloatRow<kScales, kBias>(rows, SumsOf<Sum>(rows, i),
+                             rows.row_scales ? rows.row_scales[i] : 1,
+                             OutputOf<float>(rows, i));
+  }
+}
+
+template <typename Sum>
+void FinishFloats(const FinishRows& rows) {
+  if (rows.scales && rows.bias) return FloatRows<true, true, Sum>(rows);
+  if (rows.scales) return FloatRows<true, false, Sum>(rows);
+  if (rows.bias) return FloatRows<false, true, Sum>(rows);
+  FloatRows<false, false, Sum>(rows);
+}
+
+void Finish(const FinishRows& rows) {
+  using Kind = FinishRows::Kind;
+  switch (rows.kind) {
     case Kind::kRequantize:
-      if (row.type == Integer::kInt8) return Requantize<int8_t>(row);
-      if (row.type == Integer::kUint8) return Requantize<uint8_t>(row);
-      return Requantize<int16_t>(row);
+      if (rows.type == Integer::kInt8) return RequantizeRows<int8_t>(rows);
+      if (rows.type == Integer::kUint8) return RequantizeRows<uint8_t>(rows);
+      return RequantizeRows<int16_t>(rows);
     case Kind::kWide:
-      if (row.type == Integer::kInt8) return RequantizeWide<int8_t>(row);
-      if (row.type == Integer::kUint8) return RequantizeWide<uint8_t>(row);
-      return RequantizeWide<int16_t>(row);
+      if (rows.type == Integer::kInt8) return RequantizeWide<int8_t>(rows);
+      if (rows.type == Integer::kUint8) return RequantizeWide<uint8_t>(rows);
+      return RequantizeWide<int16_t>(rows);
     case Kind::kRaw:
-      std::memcpy(row.y, row.sums, row.n * sizeof(int32_t));
+      for (size_t i = 0; i < rows.rows; ++i) {
+        std::memcpy(OutputOf<int32_t>(rows, i), SumsOf<int32_t>(rows, i),
+                    rows.n * sizeof(int32_t));
+      }
       return;
     case Kind::kFloat:
-      return FinishFloats<int32_t>(row);
+      return FinishFloats<int32_t>(rows);
     case Kind::kFloatSum:
-      return FinishFloats<float>(row);
+      return FinishFloats<float>(rows);
   }
 }
 
@@ -142,9 +203,20 @@ void Center(Integer type, const void* x, size_t n, int32_t zero, int16_t* to) {
   CenterAs(static_cast<const int16_t*>(x), n, zero, to);
 }
 
+// Brings 2 kHalf lanes to one.
+template <size_t kHalf>
+LATHE_INLINE void Fold(float* least, float* most) {
+  for (size_t j = 0; j < kHalf; ++j) {
+    const float a = least[j + kHalf], b = most[j + kHalf];
+    least[j] = a < least[j] ? a : least[j];
+    most[j] = b > most[j] ? b : most[j];
+  }
+  if constexpr (kHalf > 1) Fold<kHalf / 2>(least, most);
+}
+
 void Range(const float* x, size_t n, float* low, float* high) {
-  // Separate lanes, so that the loop has no chain of comparisons.
-  constexpr size_t kLanes = 16;
+  // Separate lanes, so that no comparison waits for the one before.
+  constexpr size_t kLanes = 64;
   float least[kLanes] = {}, most[kLanes] = {};
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -158,10 +230,7 @@ void Range(const float* x, size_t n, float* low, float* high) {
     least[0] = x[i] < least[0] ? x[i] : least[0];
     most[0] = x[i] > most[0] ? x[i] : most[0];
   }
-  for (size_t j = 1; j < kLanes; ++j) {
-    least[0] = least[j] < least[0] ? least[j] : least[0];
-    most[0] = most[j] > most[0] ? most[j] : most[0];
-  }
+  Fold<kLanes / 2>(least, most);
   *low = least[0];
   *high = most[0];
 }
@@ -183,6 +252,36 @@ void QuantizeCentered(const float* x, size_t n, float inverse, int32_t zero,
     value = value > least ? value : least;
     value = value < most ? value : most;
     to[i] = static_cast<int16_t>(Rounded(value) - zero);
+  }
+}
+
+int32_t QuantizeBytes(const float* x, size_t n, float inverse, int32_t zero,
+                      int32_t low, int32_t high, int8_t* __restrict to) {
+  const float offset = static_cast<float>(zero);
+  const float least = static_cast<float>(low);
+  const float most = static_cast<float>(high);
+  int32_t sum = 0;
+  for (size_t i = 0; i < n; ++i) {
+    float value = offset + x[i] * inverse;
+    value = value > least ? value : least;
+    value = value < most ? value : most;
+    const int32_t rounded = Rounded(value);
+    to[i] = static_cast<int8_t>(rounded);
+    sum += rounded;
+  }
+  return sum;
+}
+
+int32_t SumBytes(const int8_t* x, size_t n) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += x[i];
+  return sum;
+}
+
+void AddScaled(const int32_t* sums, const float* scales, size_t n,
+               float* __restrict to) {
+  for (size_t i = 0; i < n; ++i) {
+    to[i] += static_cast<float>(sums[i]) * scales[i];
   }
 }
 

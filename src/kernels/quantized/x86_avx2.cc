@@ -65,34 +65,25 @@ LATHE_INLINE __m256i Rescaled8(__m256i x, __m256i multiplier, __m256i shift) {
 }
 
 template <typename T>
-void Requantize8(const FinishRow& row) {
-  const int32_t* sums = static_cast<const int32_t*>(row.sums);
-  const int32_t* bias = static_cast<const int32_t*>(row.bias);
-  const __m256i zero = _mm256_set1_epi32(row.zero_point);
-  const __m256i low = _mm256_set1_epi32(row.low - row.zero_point);
-  const __m256i high = _mm256_set1_epi32(row.high - row.zero_point);
-  T* y = static_cast<T*>(row.y);
-  for (size_t j = 0; j < row.n; j += 8) {
-    const size_t left = row.n - j;
+void RequantizeRow(const FinishRows& rows, const int32_t* sums, T* y) {
+  const int32_t* bias = static_cast<const int32_t*>(rows.bias);
+  const __m256i zero = _mm256_set1_epi32(rows.zero_point);
+  const __m256i low = _mm256_set1_epi32(rows.low - rows.zero_point);
+  const __m256i high = _mm256_set1_epi32(rows.high - rows.zero_point);
+  for (size_t j = 0; j < rows.n; j += 8) {
+    const size_t left = rows.n - j;
     const auto load = [&](const int32_t* from) {
       return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + j));
     };
-    const __m256i shift = left < 8 ? _mm256_setzero_si256() : load(row.shift);
+    const __m256i shift = left < 8 ? _mm256_setzero_si256() : load(rows.shift);
     const __m256i to_left = _mm256_cmpgt_epi32(shift, _mm256_setzero_si256());
     if (left < 8 || _mm256_movemask_epi8(to_left) != 0) {
-      FinishRow rest = row;
-      rest.n = left < 8 ? left : 8;
-      rest.sums = sums + j;
-      rest.bias = bias ? bias + j : nullptr;
-      rest.multiplier += j;
-      rest.shift += j;
-      rest.y = y + j;
-      Requantize<T>(rest);
+      Requantize(rows, sums, j, left < 8 ? left : 8, y);
       continue;
     }
     __m256i x = load(sums);
     if (bias) x = _mm256_add_epi32(x, load(bias));
-    x = Rescaled8(x, load(row.multiplier), shift);
+    x = Rescaled8(x, load(rows.multiplier), shift);
     x = _mm256_min_epi32(_mm256_max_epi32(x, low), high);
     x = _mm256_add_epi32(x, zero);
     const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(x),
@@ -109,11 +100,18 @@ void Requantize8(const FinishRow& row) {
   }
 }
 
-void FinishFast(const FinishRow& row) {
-  if (row.kind != FinishRow::Kind::kRequantize) return Finish(row);
-  if (row.type == Integer::kInt8) return Requantize8<int8_t>(row);
-  if (row.type == Integer::kUint8) return Requantize8<uint8_t>(row);
-  Requantize8<int16_t>(row);
+template <typename T>
+void RequantizeAll(const FinishRows& rows) {
+  for (size_t i = 0; i < rows.rows; ++i) {
+    RequantizeRow(rows, SumsOf<int32_t>(rows, i), OutputOf<T>(rows, i));
+  }
+}
+
+void FinishFast(const FinishRows& rows) {
+  if (rows.kind != FinishRows::Kind::kRequantize) return Finish(rows);
+  if (rows.type == Integer::kInt8) return RequantizeAll<int8_t>(rows);
+  if (rows.type == Integer::kUint8) return RequantizeAll<uint8_t>(rows);
+  RequantizeAll<int16_t>(rows);
 }
 
 void Dot(const DotTile& tile) {
@@ -125,8 +123,9 @@ void Dot(const DotTile& tile) {
 }  // namespace
 
 constinit const QuantizedKernels kQuantizedAvx2 = {
-    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,      Dot,   FinishFast,
-    Center,           Range,      QuantizeCentered, SumTaps, Store, Load};
+    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,       Dot,   FinishFast,
+    Center,           Range,      QuantizeCentered, SumTaps, Store, Load,
+    QuantizeBytes,    SumBytes,   AddScaled};
 
 }  // namespace lathe::kernels
 

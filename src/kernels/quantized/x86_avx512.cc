@@ -73,35 +73,26 @@ LATHE_INLINE __m512i Rescaled16(__m512i x, __m512i multiplier, __m512i shift) {
 }
 
 template <typename T>
-void Requantize16(const FinishRow& row) {
-  const int32_t* sums = static_cast<const int32_t*>(row.sums);
-  const int32_t* bias = static_cast<const int32_t*>(row.bias);
-  const __m512i zero = _mm512_set1_epi32(row.zero_point);
-  const __m512i low = _mm512_set1_epi32(row.low - row.zero_point);
-  const __m512i high = _mm512_set1_epi32(row.high - row.zero_point);
-  T* y = static_cast<T*>(row.y);
-  for (size_t j = 0; j < row.n; j += 16) {
-    const size_t left = row.n - j;
+void RequantizeRow(const FinishRows& rows, const int32_t* sums, T* y) {
+  const int32_t* bias = static_cast<const int32_t*>(rows.bias);
+  const __m512i zero = _mm512_set1_epi32(rows.zero_point);
+  const __m512i low = _mm512_set1_epi32(rows.low - rows.zero_point);
+  const __m512i high = _mm512_set1_epi32(rows.high - rows.zero_point);
+  for (size_t j = 0; j < rows.n; j += 16) {
+    const size_t left = rows.n - j;
     const __mmask16 lanes = left >= 16
                                 ? __mmask16{0xFFFF}
                                 : static_cast<__mmask16>((1u << left) - 1);
-    const __m512i shift = _mm512_maskz_loadu_epi32(lanes, row.shift + j);
+    const __m512i shift = _mm512_maskz_loadu_epi32(lanes, rows.shift + j);
     if (_mm512_cmpgt_epi32_mask(shift, _mm512_setzero_si512()) != 0) {
-      FinishRow rest = row;
-      rest.n = left < 16 ? left : 16;
-      rest.sums = sums + j;
-      rest.bias = bias ? bias + j : nullptr;
-      rest.multiplier += j;
-      rest.shift += j;
-      rest.y = y + j;
-      Requantize<T>(rest);
+      Requantize(rows, sums, j, left < 16 ? left : 16, y);
       continue;
     }
     __m512i x = _mm512_maskz_loadu_epi32(lanes, sums + j);
     if (bias) {
       x = _mm512_add_epi32(x, _mm512_maskz_loadu_epi32(lanes, bias + j));
     }
-    x = Rescaled16(x, _mm512_maskz_loadu_epi32(lanes, row.multiplier + j),
+    x = Rescaled16(x, _mm512_maskz_loadu_epi32(lanes, rows.multiplier + j),
                    shift);
     x = _mm512_min_epi32(_mm512_max_epi32(x, low), high);
     x = _mm512_add_epi32(x, zero);
@@ -113,11 +104,18 @@ void Requantize16(const FinishRow& row) {
   }
 }
 
-void FinishFast(const FinishRow& row) {
-  if (row.kind != FinishRow::Kind::kRequantize) return Finish(row);
-  if (row.type == Integer::kInt8) return Requantize16<int8_t>(row);
-  if (row.type == Integer::kUint8) return Requantize16<uint8_t>(row);
-  Requantize16<int16_t>(row);
+template <typename T>
+void RequantizeAll(const FinishRows& rows) {
+  for (size_t i = 0; i < rows.rows; ++i) {
+    RequantizeRow(rows, SumsOf<int32_t>(rows, i), OutputOf<T>(rows, i));
+  }
+}
+
+void FinishFast(const FinishRows& rows) {
+  if (rows.kind != FinishRows::Kind::kRequantize) return Finish(rows);
+  if (rows.type == Integer::kInt8) return RequantizeAll<int8_t>(rows);
+  if (rows.type == Integer::kUint8) return RequantizeAll<uint8_t>(rows);
+  RequantizeAll<int16_t>(rows);
 }
 
 void Dot(const DotTile& tile) {
@@ -140,7 +138,10 @@ constinit const QuantizedKernels kQuantizedAvx512 = {"int8_6x32_avx512",
                                                      QuantizeCentered,
                                                      SumTaps,
                                                      Store,
-                                                     Load};
+                                                     Load,
+                                                     QuantizeBytes,
+                                                     SumBytes,
+                                                     AddScaled};
 
 }  // namespace lathe::kernels
 

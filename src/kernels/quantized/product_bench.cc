@@ -1,0 +1,117 @@
+// Products of floats with quantized weights, rows quantized here, beside those
+// of float weights: what a linear layer gains by its type.
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "benchmark/benchmark.h"
+#include "src/base/aligned_buffer.h"
+#include "src/kernels/bench_support.h"
+#include "src/kernels/gemm/gemm.h"
+#include "src/kernels/quantized/matmul.h"
+
+namespace lathe::kernels {
+namespace {
+
+struct Shape {
+  size_t m, n, k;
+};
+Shape ShapeOf(const benchmark::State& state) {
+  return {static_cast<size_t>(state.range(0)),
+          static_cast<size_t>(state.range(1)),
+          static_cast<size_t>(state.range(2))};
+}
+
+void Report(benchmark::State& state, const Shape& s) {
+  state.counters["GOP/s"] =
+      benchmark::Counter(2e-9 * static_cast<double>(s.m * s.n * s.k),
+                         benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void Floats(benchmark::State& state, Isa isa) {
+  const GemmKernel& kernel = ChooseGemm(isa);
+  const Shape s = ShapeOf(state);
+  const std::vector<float> a = BenchFloats(s.m * s.k);
+  const std::vector<float> packed =
+      BenchFloats(PackedFloats(kernel, {s.n, 1, s.k}));
+  std::vector<float> c(s.m * s.n);
+  Gemm gemm;
+  gemm.m = s.m;
+  gemm.n = s.n;
+  gemm.k = s.k;
+  gemm.a = a.data();
+  gemm.a_stride = s.k;
+  gemm.packed = packed.data();
+  gemm.c = c.data();
+  gemm.c_stride = s.n;
+  ThreadPool pool(1);
+  for (auto _ : state) {
+    RunGemm(kernel, gemm, pool);
+    benchmark::DoNotOptimize(c.data());
+  }
+  Report(state, s);
+}
+
+void Dynamic(benchmark::State& state, const QuantizedKernels& kernels,
+             const ByteDot* bytes) {
+  const Shape s = ShapeOf(state);
+  const std::vector<float> a = BenchFloats(s.m * s.k);
+  const std::vector<float> scales = BenchFloats(s.n);
+  std::vector<float> y(s.m * s.n);
+  IntMatmul matmul;
+  matmul.a.m = s.m;
+  matmul.product.kernels = &kernels;
+  matmul.product.bytes = bytes;
+  matmul.product.n = s.n;
+  matmul.product.k = s.k;
+  matmul.a.dynamic = true;
+  matmul.a.stride = s.k;
+  Output output;
+  output.kind = FinishRows::Kind::kFloat;
+  output.scales = scales.data();
+  output.y = reinterpret_cast<std::byte*>(y.data());
+  // Aligned as the plan's packings are.
+  auto packed = AlignedBuffer::Create(PackedBytes(matmul.product));
+  std::fill_n(packed->data(), PackedBytes(matmul.product), std::byte{3});
+  auto scratch = AlignedBuffer::Create(IntMatmulScratchBytes(matmul));
+  ThreadPool pool(1);
+  for (auto _ : state) {
+    RunIntMatmul(matmul, output, a.data(), packed->data(), pool,
+                 scratch->data(), nullptr);
+    benchmark::DoNotOptimize(y.data());
+  }
+  Report(state, s);
+}
+
+void AddShapes(benchmark::internal::Benchmark* bench) {
+  for (const int64_t m : {1, 16, 130, 256}) {
+    bench->Args({m, 1024, 1024})->Args({m, 6144, 1536});
+  }
+}
+
+const bool kRegistered = [] {
+  for (const Isa isa : KnownIsas()) {
+    if (!CpuHas(isa) || isa == Isa::kScalar) continue;
+    const QuantizedKernels& words = ChooseQuantized(isa);
+    const ByteDot* bytes = ChooseByteDot(isa);
+    // A level that adds nothing is the one below.
+    if (words.isa == isa) {
+      AddShapes(benchmark::RegisterBenchmark(
+          ("linear/" + std::string(ChooseGemm(isa).name)).c_str(), Floats,
+          isa));
+      AddShapes(benchmark::RegisterBenchmark(
+          ("linear/" + std::string(words.name)).c_str(), Dynamic, words,
+          nullptr));
+    }
+    if (bytes && bytes->isa == isa) {
+      AddShapes(benchmark::RegisterBenchmark(
+          ("linear/" + std::string(bytes->name)).c_str(), Dynamic, words,
+          bytes));
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace lathe::kernels
