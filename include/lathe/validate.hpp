@@ -55,6 +55,7 @@ struct TensorAccuracy {
   ElementType type = ElementType::kFloat32;  // In the quantized model.
   uint64_t elements = 0;                     // Of one comparison.
   uint64_t comparisons = 0;  // Samples; in loops, rounds of all samples.
+  uint64_t not_finite = 0;   // Values of the quantized model, in all of them.
   // Means over comparisons; `worst` has the worst value of each metric.
   // max_abs_diff is the largest in both.
   Accuracy mean, worst;

@@ -194,8 +194,7 @@ class Validation {
     std::vector<InputShape> shapes;
     for (size_t i = 0; i < partners.size(); ++i) {
       if (t.inputs()[*partners[i]].shape == r.inputs()[i].shape) continue;
-      shapes.push_back(
-          {fmt::format("#{}", *partners[i]), r.inputs()[i].shape});
+      shapes.push_back({fmt::format("#{}", *partners[i]), r.inputs()[i].shape});
     }
     return shapes.empty() ? Status() : t.Resize(shapes);
   }
@@ -295,8 +294,10 @@ class Validation {
       return;
     }
     row.elements = r.size();
-    const Accuracy one = report::MeasureAccuracy(
-        r, t, &threads_.state()->pool, ratios_);
+    row.not_finite += static_cast<uint64_t>(
+        std::ranges::count_if(t, [](float x) { return !std::isfinite(x); }));
+    const Accuracy one =
+        report::MeasureAccuracy(r, t, &threads_.state()->pool, ratios_);
     report::AddComparison(one, row.comparisons++, row.mean, row.worst);
   }
 
@@ -345,9 +346,9 @@ class Validation {
     }
     const TensorInfo& other = t.outputs()[*partner];
     row.type = other.type;
-    const auto values = [](const Session& session, const TensorInfo& info,
-                           size_t position, std::vector<float>& space)
-        -> Result<std::span<const float>> {
+    const auto values =
+        [](const Session& session, const TensorInfo& info, size_t position,
+           std::vector<float>& space) -> Result<std::span<const float>> {
       LATHE_ASSIGN(const std::span<const std::byte> bytes,
                    session.OutputBytes(fmt::format("#{}", position)));
       return report::RealValues({.info = info, .bytes = bytes, .strings = {}},
