@@ -88,7 +88,7 @@ TEST(Validate, AStaticModelOfOurOwnStatisticsIsNearTheFloatOne) {
   EXPECT_EQ(fewer->outputs[0].mean.mse, y.mean.mse);
 }
 
-TEST(Validate, AModelAgainstItselfDiffersNowhereRoundByRound) {
+TEST(ValidateThreads, AModelAgainstItselfDiffersNowhereRoundByRound) {
   const TempFolder folder;
   const std::string in = folder / "m.tflite";
   WriteText(in, R"(graph main
