@@ -1,5 +1,6 @@
 #include "lathe/validate.hpp"
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "lathe/calibrate.hpp"
 #include "lathe/quantize.hpp"
 #include "src/api/test_support.h"
+#include "src/graph/builder.h"
 
 namespace lathe {
 namespace {
@@ -29,20 +31,35 @@ void WriteText(const std::string& path, std::string_view text) {
   ASSERT_TRUE(written) << written.error().message;
 }
 
-constexpr std::string_view kNet = R"(graph main
-input  x: float32[4,8]
-const  w: float32[6,8]
-const  v: float32[3,6]
-h: float32[4,6] = FULLY_CONNECTED(x, w, -)
-a: float32[4,6] = TANH(h)
-y: float32[4,3] = FULLY_CONNECTED(a, v, -)
-output y
-)";
+// x -> FULLY_CONNECTED h -> TANH a -> FULLY_CONNECTED y.
+void WriteNet(const std::string& path) {
+  std::mt19937 rng(3);
+  const auto floats = [&](size_t count) {
+    std::vector<float> values(count);
+    for (float& v : values) v = static_cast<float>(rng()) / 2147483648.0f - 1;
+    return values;
+  };
+  graph::Graph graph = graph::Graph::Empty();
+  graph::Builder b(graph, "main");
+  const auto x = b.Input("x", graph::Type::kFloat32, {4, 8}, {});
+  const auto w = b.Floats("w", {6, 8}, floats(48));
+  const auto w_bias = b.Floats("wb", {6}, floats(6));
+  const auto v = b.Floats("v", {3, 6}, floats(18));
+  const auto v_bias = b.Floats("vb", {3}, floats(3));
+  const auto h = b.Op(graph::OpCode::kFullyConnected, {x, w, w_bias}, {}, "h");
+  const auto a = b.Op(graph::OpCode::kTanh, {h}, {}, "a");
+  const auto y = b.Op(graph::OpCode::kFullyConnected, {a, v, v_bias}, {}, "y");
+  const std::pair<std::string, graph::TensorId> inputs[] = {{"x", x}};
+  const std::pair<std::string, graph::TensorId> outputs[] = {{"y", y}};
+  ASSERT_TRUE(b.Finish("serving", inputs, outputs));
+  const Status written = format::WriteTflite(graph, path);
+  ASSERT_TRUE(written) << written.error().message;
+}
 
 TEST(Validate, AStaticModelOfOurOwnStatisticsIsNearTheFloatOne) {
   const TempFolder folder;
   const std::string in = folder / "m.tflite", out = folder / "q.tflite";
-  WriteText(in, kNet);
+  WriteNet(in);
   const std::vector<Samples> data = {Random(8)};
   const auto calibrated = Calibrate(in, data, folder / "s.json", {});
   ASSERT_TRUE(calibrated) << calibrated.error().message;
@@ -126,7 +143,7 @@ output more
 TEST(Validate, SaysWhatItCannotCompare) {
   const TempFolder folder;
   const std::string in = folder / "m.tflite", other = folder / "o.tflite";
-  WriteText(in, kNet);
+  WriteNet(in);
   WriteText(other, R"(graph main
 input  x: float32[4,8]
 y: float32[4,8] = NEG(x)

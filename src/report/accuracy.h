@@ -21,7 +21,7 @@ Accuracy MeasureAccuracy(std::span<const float> r, std::span<const float> t,
 
 // The middle of the values, the mean of the two middle ones of an even number;
 // 0 without any. None may be negative or NaN. Reorders them.
-double MedianOf(std::span<float> values);
+double MedianOf(std::span<float> values, ThreadPool* pool = nullptr);
 
 // Adds one comparison to a mean over `comparisons` and to the worst.
 void AddComparison(const Accuracy& one, uint64_t comparisons, Accuracy& mean,
