@@ -14,8 +14,8 @@ namespace lathe::report {
 
 // The formulas stand at Accuracy; sums are in double. r and t are of one size.
 // The result does not depend on the threads. `scratch` is resized to hold a
-// float for each value. The pool may be null. Cost: 4 ns for each value on one
-// thread.
+// float for each value. The pool may be null. Cost: below 11 ns for each value
+// on one thread (AVX-512, a busy machine).
 Accuracy MeasureAccuracy(std::span<const float> r, std::span<const float> t,
                          ThreadPool* pool, std::vector<float>& scratch);
 
