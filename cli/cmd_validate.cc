@@ -57,6 +57,7 @@ bool Keeps(const Limit& limit, const ValidateReport& report,
     }
     return any;
   }
+  if (report.outputs.empty()) return false;
   return std::ranges::all_of(report.outputs, [&](const TensorAccuracy& o) {
     return o.problem.empty() && limit.within(o.mean.*metric->value);
   });
@@ -239,6 +240,9 @@ int CmdValidate(std::vector<std::string> args) {
   }
   const double ms = MillisecondsSince(start);
   const MemoryUse memory = MeasureMemory();
+  if (report->outputs.empty()) {
+    Warn("the signature has no outputs; no limit is kept");
+  }
   for (const TensorAccuracy& row : report->outputs) {
     if (row.not_finite == 0) continue;
     Warn(
