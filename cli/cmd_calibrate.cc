@@ -153,8 +153,7 @@ int CmdCalibrate(std::vector<std::string> args) {
              out);
   fmt::print("{:.1f} s, memory {} ({} private), {} of it statistics\n",
              ms / 1e3, Bytes(memory.peak_rss_bytes),
-             Bytes(memory.peak_private_bytes),
-             Bytes(report->statistics_bytes));
+             Bytes(memory.peak_private_bytes), Bytes(report->statistics_bytes));
   return 0;
 }
 

@@ -68,7 +68,8 @@ void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
   }
   PrintTable(table);
   if (limits.empty()) return;
-  fmt::print("{}\n", Within(d, limits) ? "within the limits" : "beyond the limits");
+  fmt::print("{}\n",
+             Within(d, limits) ? "within the limits" : "beyond the limits");
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ bool Keeps(const Limit& limit, const ValidateReport& report,
     }
     return any;
   }
+  if (report.outputs.empty()) return false;
   return std::ranges::all_of(report.outputs, [&](const TensorAccuracy& o) {
     return o.problem.empty() && limit.within(o.mean.*metric->value);
   });
@@ -85,6 +86,7 @@ Json RowsJson(const std::vector<TensorAccuracy>& rows) {
                    {"type", Name(row.type)},
                    {"elements", row.elements},
                    {"comparisons", row.comparisons},
+                   {"not_finite", row.not_finite},
                    {"mean", AccuracyJson(row.mean)},
                    {"worst", AccuracyJson(row.worst)},
                    {"problem", row.problem}};
@@ -102,7 +104,8 @@ void PrintRows(std::string_view what, const std::vector<TensorAccuracy>& rows) {
     table.push_back(
         {row.name, fmt::format("{:.2f}", a.snr_db),
          fmt::format("{:.6f}", a.cosine_similarity),
-         fmt::format("{:.3g}", a.mse), fmt::format("{:.3g}", a.median_diff_ratio),
+         fmt::format("{:.3g}", a.mse),
+         fmt::format("{:.3g}", a.median_diff_ratio),
          fmt::format("{:.3g}", a.kl_divergence),
          fmt::format("{:.3g}", a.max_abs_diff),
          row.op < 0 ? "" : fmt::format("{} {}", row.op, row.op_type),
@@ -142,8 +145,7 @@ int CmdValidate(std::vector<std::string> args) {
   bool audio = false;
   app.add_option("FLOAT", reference, "The float model (.tflite)")->required();
   app.add_option("QUANTIZED", quantized, "The model made of it")->required();
-  app.add_option("--data", data,
-                 fmt::format("{}; default random", kDataHelp));
+  app.add_option("--data", data, fmt::format("{}; default random", kDataHelp));
   app.add_option("--signature", signature,
                  "The signature that --data is about (default: the first; for "
                  "random and folders all)");
@@ -238,6 +240,16 @@ int CmdValidate(std::vector<std::string> args) {
   }
   const double ms = MillisecondsSince(start);
   const MemoryUse memory = MeasureMemory();
+  if (report->outputs.empty()) {
+    Warn("the signature has no outputs; no limit is kept");
+  }
+  for (const TensorAccuracy& row : report->outputs) {
+    if (row.not_finite == 0) continue;
+    Warn(
+        fmt::format("output \"{}\" of the quantized model holds {} values "
+                    "that are not finite; NaN counts as 1e-9, infinity as 1e9",
+                    row.name, row.not_finite));
+  }
   Json kept = Json::array();
   bool within = true;
   for (const Limit& limit : *limits) {

@@ -36,8 +36,7 @@ Json Overlay(const ValidateReport& report, const AccuracyMetric& metric) {
   const std::span<const double> bounds = BoundsOf(metric.name);
   for (size_t i = 0; i < bounds.size(); ++i) {
     const size_t colour = metric.more_is_better ? kColours.size() - 1 - i : i;
-    thresholds.push_back(
-        {{"value", bounds[i]}, {"bgColor", kColours[colour]}});
+    thresholds.push_back({{"value", bounds[i]}, {"bgColor", kColours[colour]}});
   }
   // By subgraph, then by operator: the first output stands for all.
   std::vector<std::map<int32_t, const TensorAccuracy*>> ops(

@@ -130,9 +130,10 @@ Result<InputFile> OpenInput(const TensorInfo& input, const std::string& path) {
   return Wrong(
       "{}: shape [{}], input \"{}\" takes [{}] or samples of it along a new "
       "first axis{}",
-      path, fmt::join(file.npy.shape, ","), input.name,
-      fmt::join(allowed, ","),
-      std::ranges::find(allowed, -1) != allowed.end() ? ", any size where -1 stands" : "");
+      path, fmt::join(file.npy.shape, ","), input.name, fmt::join(allowed, ","),
+      std::ranges::find(allowed, -1) != allowed.end()
+          ? ", any size where -1 stands"
+          : "");
 }
 
 Result<Samples> FileSamples(const SignatureInfo& signature,
@@ -141,9 +142,8 @@ Result<Samples> FileSamples(const SignatureInfo& signature,
   std::vector<std::string> missing;
   for (const TensorInfo& input : signature.inputs) {
     if (!TakesData(input)) continue;
-    const auto found = std::ranges::find(files, input.index, [](const auto& f) {
-      return f.input.index;
-    });
+    const auto found = std::ranges::find(
+        files, input.index, [](const auto& f) { return f.input.index; });
     if (found == files.end()) {
       missing.push_back(fmt::format("\"{}\"", input.name));
     }
@@ -217,15 +217,15 @@ Result<std::vector<Samples>> NamedFiles(const SignatureInfo& signature,
     }
     const TensorInfo& input = signature.inputs[*i];
     if (!TakesData(input)) {
-      problems.Add(Wrong("--data {}: input \"{}\" takes no data", text,
-                         input.name)
-                       .error());
+      problems.Add(
+          Wrong("--data {}: input \"{}\" takes no data", text, input.name)
+              .error());
       continue;
     }
     if (!given.insert(*i).second) {
-      problems.Add(Usage("--data {}: input \"{}\" has data already", text,
-                         input.name)
-                       .error());
+      problems.Add(
+          Usage("--data {}: input \"{}\" has data already", text, input.name)
+              .error());
       continue;
     }
     auto file = OpenInput(input, text.substr(equals + 1));
@@ -244,8 +244,7 @@ Result<std::vector<Samples>> FolderFiles(
   Problems problems;
   std::map<std::string, std::vector<std::string>> found;  // Sorted.
   std::error_code code;
-  for (const fs::directory_entry& each :
-       fs::directory_iterator(folder, code)) {
+  for (const fs::directory_entry& each : fs::directory_iterator(folder, code)) {
     if (!each.is_directory()) continue;
     std::vector<std::string>& files = found[each.path().filename().string()];
     for (const auto& file : fs::directory_iterator(each.path(), code)) {
@@ -257,7 +256,8 @@ Result<std::vector<Samples>> FolderFiles(
   }
   if (code) return SystemTrouble("{}: {}", folder, code.message());
   std::vector<std::string> allowed;
-  for (const SignatureInfo& each : signatures) allowed.push_back(FolderOf(each));
+  for (const SignatureInfo& each : signatures)
+    allowed.push_back(FolderOf(each));
   if (found.empty()) {
     return Wrong(
         "{}: no samples: it holds no folder; expected SIGNATURE/INPUT.npy, "
@@ -266,10 +266,8 @@ Result<std::vector<Samples>> FolderFiles(
   }
   std::vector<Samples> all;
   for (const auto& [name, paths] : found) {
-    const auto signature =
-        std::ranges::find(signatures, name, [](const SignatureInfo& s) {
-          return FolderOf(s);
-        });
+    const auto signature = std::ranges::find(
+        signatures, name, [](const SignatureInfo& s) { return FolderOf(s); });
     if (signature == signatures.end()) {
       problems.Add(Wrong("{}/{}: no such signature; there are: {}", folder,
                          name, Listed(allowed))
@@ -287,9 +285,9 @@ Result<std::vector<Samples>> FolderFiles(
         for (const TensorInfo& i : signature->inputs) {
           names.push_back(FileName(i.name));
         }
-        problems.Add(Wrong("{}: no such input; there are: {}", path,
-                           Listed(names))
-                         .error());
+        problems.Add(
+            Wrong("{}: no such input; there are: {}", path, Listed(names))
+                .error());
         continue;
       }
       auto file = OpenInput(*input, path);
@@ -345,16 +343,16 @@ Result<std::vector<Samples>> ReadSamples(
     if (!found) return found;
     all = *std::move(found);
     if (!signature.empty()) {
-      std::erase_if(all, [&](const Samples& s) {
-        return s.signature != signature;
-      });
+      std::erase_if(all,
+                    [&](const Samples& s) { return s.signature != signature; });
     }
   } else if (const auto bad = std::ranges::find_if(
                  data, [](const std::string& t) { return !t.contains('='); });
              bad != data.end()) {
-    return Wrong("--data {}: no such folder, and not NAME=PATH.npy or "
-                 "random[:N]",
-                 *bad);
+    return Wrong(
+        "--data {}: no such folder, and not NAME=PATH.npy or "
+        "random[:N]",
+        *bad);
   } else {
     auto found = NamedFiles(*chosen, data);
     if (!found) return found;

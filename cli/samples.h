@@ -27,8 +27,8 @@ inline constexpr const char* kDataHelp =
 // at once and unknown names (with the nearest); kInvalidInput for inputs
 // without data, wrong files, numbers of samples that differ, and no samples.
 Result<std::vector<Samples>> ReadSamples(
-    std::span<const SignatureInfo> signatures, std::span<const std::string> data,
-    const std::string& signature);
+    std::span<const SignatureInfo> signatures,
+    std::span<const std::string> data, const std::string& signature);
 
 }  // namespace lathe::cli
 

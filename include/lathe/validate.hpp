@@ -55,6 +55,7 @@ struct TensorAccuracy {
   ElementType type = ElementType::kFloat32;  // In the quantized model.
   uint64_t elements = 0;                     // Of one comparison.
   uint64_t comparisons = 0;  // Samples; in loops, rounds of all samples.
+  uint64_t not_finite = 0;   // Values of the quantized model, in all of them.
   // Means over comparisons; `worst` has the worst value of each metric.
   // max_abs_diff is the largest in both.
   Accuracy mean, worst;
@@ -92,10 +93,11 @@ struct ValidateReport {
 // paired by their signature's names, else by position; other tensors by name in
 // the subgraph of the same number, loops round by round.
 //
-// Each model is planned once. The float model's values are kept until the
-// quantized model, observed operator by operator, has made theirs: memory is
-// both models and 4 bytes for each of these values (kept_bytes). Runs on the
-// caller's thread and `threads`.
+// Each model is planned once. The two run in step, operator by operator: values
+// of the float model are kept until the quantized one has made theirs, at most
+// 64 MB of them (or one tensor) as long as the operators stand in the same
+// order. Memory is both models, their arenas and these values (kept_bytes).
+// Runs on the caller's thread, a second one and `threads`.
 //
 // Errors: kInvalidInput without samples and for inputs that cannot be paired;
 // kUsage for an unknown signature; what opening, filling and running say;

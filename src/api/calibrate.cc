@@ -87,19 +87,16 @@ class Calibration {
   void See(const ObservedTensor& seen) {
     reached_[seen.subgraph] = true;
     if (seen.type != ElementType::kFloat32 || !status_) return;
-    const graph::Tensor& tensor =
-        graph_.subgraphs[seen.subgraph]
-            .tensors[static_cast<size_t>(seen.index)];
+    const graph::Tensor& tensor = graph_.subgraphs[seen.subgraph]
+                                      .tensors[static_cast<size_t>(seen.index)];
     // Nobody could ask for a tensor without a name.
     if (tensor.name.empty() || graph_.IsConstant(tensor)) return;
-    Entry*& entry =
-        by_tensor_[seen.subgraph][static_cast<size_t>(seen.index)];
+    Entry*& entry = by_tensor_[seen.subgraph][static_cast<size_t>(seen.index)];
     if (entry == nullptr) entry = Find(tensor.name);
     const std::span<const float> x(
         reinterpret_cast<const float*>(seen.bytes.data()),
         seen.bytes.size() / sizeof(float));
-    entry->rank =
-        std::max(entry->rank, static_cast<int>(seen.shape.size()));
+    entry->rank = std::max(entry->rank, static_cast<int>(seen.shape.size()));
     entry->range.Add(x);
     if (products_.contains(entry->name)) status_ = AddProduct(*entry, seen, x);
   }
@@ -141,8 +138,8 @@ class Calibration {
     for (size_t i = 0; i < reached_.size(); ++i) {
       if (reached_[i]) continue;
       const std::string& name = graph_.subgraphs[i].name;
-      report.not_reached.push_back(
-          name.empty() ? fmt::format("subgraph {}", i) : name);
+      report.not_reached.push_back(name.empty() ? fmt::format("subgraph {}", i)
+                                                : name);
     }
     return report;
   }
@@ -152,9 +149,8 @@ class Calibration {
                                         "percentile", "entropy"};
     std::vector<quant::CalibratedTensor> tensors;
     for (Entry& entry : entries_) {
-      quant::CalibratedTensor tensor{.name = entry.name,
-                                     .rank = entry.rank,
-                                     .range = entry.range.Range()};
+      quant::CalibratedTensor tensor{
+          .name = entry.name, .rank = entry.rank, .range = entry.range.Range()};
       if (entry.moments) {
         tensor.num_samples = entry.moments->samples();
         entry.mu2 = entry.moments->Mean();
@@ -201,8 +197,7 @@ class Calibration {
           return Invalid(
               "tensor \"{}\" of width {}: all Hessians up to here need {} "
               "bytes, their limit is {}",
-              entry.name, width, hessian_bytes_,
-              options_.hessian_limit_bytes);
+              entry.name, width, hessian_bytes_, options_.hessian_limit_bytes);
         }
         entry.hessian.emplace(width, pool_);
       }

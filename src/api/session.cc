@@ -488,10 +488,10 @@ Status Session::Run() {
     run::OnTensor on_tensor;
     if (state_->options.on_tensor) {
       on_tensor = [this](const run::Shown& shown) {
-        state_->options.on_tensor(
-            {static_cast<uint32_t>(shown.subgraph), shown.tensor,
-             static_cast<ElementType>(shown.facts.type), shown.facts.shape,
-             shown.bytes});
+        state_->options.on_tensor({static_cast<uint32_t>(shown.subgraph),
+                                   shown.tensor,
+                                   static_cast<ElementType>(shown.facts.type),
+                                   shown.facts.shape, shown.bytes});
       };
       options.on_tensor = &on_tensor;
     }

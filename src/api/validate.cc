@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "src/api/single_ops.h"
@@ -22,6 +25,10 @@ namespace {
 
 using Pair = std::pair<uint32_t, int32_t>;  // Subgraph and tensor.
 using Partner = std::optional<size_t>;
+
+// Of the float model's values that wait for the other's: enough to let the two
+// run at once, little against the models.
+constexpr uint64_t kWindowBytes = uint64_t{64} << 20;
 
 // The position in b for each of a: by name where b has all names, else by
 // position.
@@ -137,9 +144,7 @@ class Validation {
       for (size_t j = 0; j < inputs.size(); ++j) {
         LATHE_TRY(CopyInput(*r, j, *t, *inputs[j]));
       }
-      LATHE_TRY(RunOne(*r, "float", i));
-      LATHE_TRY(RunOne(*t, "quantized", i));
-      Drop();
+      LATHE_TRY(RunBoth(*r, *t, i));
       for (size_t j = 0; j < outputs.size(); ++j) {
         LATHE_TRY(CompareOutput(samples.signature, *r, j, *t, outputs[j]));
       }
@@ -188,14 +193,36 @@ class Validation {
                 ran.error().message);
   }
 
+  // The two run in step, each on a thread: the quantized model waits for the
+  // value that it is compared with, the float model while too much waits.
+  Status RunBoth(Session& r, Session& t, uint64_t sample) {
+    r_done_ = t_done_ = false;
+    missing_.reset();
+    const auto done = [this](bool& flag) {
+      const std::lock_guard lock(mutex_);
+      flag = true;
+      moved_.notify_all();
+    };
+    Status of_t;
+    std::thread other([&] {
+      of_t = RunOne(t, "quantized", sample);
+      done(t_done_);
+    });
+    Status of_r = RunOne(r, "float", sample);
+    done(r_done_);
+    other.join();
+    kept_.clear();  // Rounds that the other loop did not make.
+    held_bytes_ = 0;
+    return of_r ? of_t : of_r;
+  }
+
   // The other's inputs as large as these.
   static Status FitShapes(const Session& r, Session& t,
                           const std::vector<Partner>& partners) {
     std::vector<InputShape> shapes;
     for (size_t i = 0; i < partners.size(); ++i) {
       if (t.inputs()[*partners[i]].shape == r.inputs()[i].shape) continue;
-      shapes.push_back(
-          {fmt::format("#{}", *partners[i]), r.inputs()[i].shape});
+      shapes.push_back({fmt::format("#{}", *partners[i]), r.inputs()[i].shape});
     }
     return shapes.empty() ? Status() : t.Resize(shapes);
   }
@@ -253,28 +280,46 @@ class Validation {
     } else {
       value.assign(real.begin(), real.end());
     }
-    held_bytes_ += value.size() * sizeof(float);
+    const uint64_t bytes = value.size() * sizeof(float);
+    std::unique_lock lock(mutex_);
+    // What the other waits for may come behind this one.
+    moved_.wait(lock, [&] {
+      return held_bytes_ == 0 || held_bytes_ + bytes <= kWindowBytes ||
+             missing_ || t_done_;
+    });
+    if (missing_ == key) missing_.reset();
+    held_bytes_ += bytes;
     report_.kept_bytes = std::max(report_.kept_bytes, held_bytes_);
     kept_[key].push_back(std::move(value));
+    moved_.notify_all();
   }
 
   // The value of the quantized model for it.
   void Meet(const ObservedTensor& seen) {
-    const auto key = to_reference_.find({seen.subgraph, seen.index});
-    if (key == to_reference_.end()) return;
-    const auto found = kept_.find(key->second);
-    if (found == kept_.end() || found->second.empty()) return;
-    const std::vector<float> r = std::move(found->second.front());
-    found->second.pop_front();
-    held_bytes_ -= r.size() * sizeof(float);
-    TensorAccuracy& row = RowOf(key->second);
+    const auto found = to_reference_.find({seen.subgraph, seen.index});
+    if (found == to_reference_.end() || !wanted_.contains(found->second)) {
+      return;
+    }
+    const Pair key = found->second;
+    std::vector<float> r;
+    {
+      std::unique_lock lock(mutex_);
+      auto& rounds = kept_[key];
+      if (rounds.empty()) {
+        missing_ = key;
+        moved_.notify_all();
+        moved_.wait(lock, [&] { return !rounds.empty() || r_done_; });
+        missing_.reset();
+      }
+      if (rounds.empty()) return;
+      r = std::move(rounds.front());
+      rounds.pop_front();
+      held_bytes_ -= r.size() * sizeof(float);
+      moved_.notify_all();
+    }
+    TensorAccuracy& row = RowOf(key);
     row.type = seen.type;
     Compare(row, r, Real(quantized_, seen, space_));
-  }
-
-  void Drop() {
-    kept_.clear();  // Rounds that the other loop did not make.
-    held_bytes_ = 0;
   }
 
   static std::span<const float> Real(const Model& model,
@@ -295,8 +340,10 @@ class Validation {
       return;
     }
     row.elements = r.size();
-    const Accuracy one = report::MeasureAccuracy(
-        r, t, &threads_.state()->pool, ratios_);
+    row.not_finite += static_cast<uint64_t>(
+        std::ranges::count_if(t, [](float x) { return !std::isfinite(x); }));
+    const Accuracy one =
+        report::MeasureAccuracy(r, t, &threads_.state()->pool, ratios_);
     report::AddComparison(one, row.comparisons++, row.mean, row.worst);
   }
 
@@ -345,9 +392,9 @@ class Validation {
     }
     const TensorInfo& other = t.outputs()[*partner];
     row.type = other.type;
-    const auto values = [](const Session& session, const TensorInfo& info,
-                           size_t position, std::vector<float>& space)
-        -> Result<std::span<const float>> {
+    const auto values =
+        [](const Session& session, const TensorInfo& info, size_t position,
+           std::vector<float>& space) -> Result<std::span<const float>> {
       LATHE_ASSIGN(const std::span<const std::byte> bytes,
                    session.OutputBytes(fmt::format("#{}", position)));
       return report::RealValues({.info = info, .bytes = bytes, .strings = {}},
@@ -375,8 +422,13 @@ class Validation {
   std::vector<std::vector<bool>> unique_;      // Names; the same.
   std::map<Pair, Pair> to_reference_;
   std::set<Pair> wanted_, unmatched_;
+  // Both threads' while models run, under the mutex.
+  std::mutex mutex_;
+  std::condition_variable moved_;
   std::map<Pair, std::deque<std::vector<float>>> kept_;  // By round.
   uint64_t held_bytes_ = 0;
+  std::optional<Pair> missing_;  // What the quantized model waits for.
+  bool r_done_ = false, t_done_ = false;
   std::vector<float> space_, ratios_;
   std::deque<TensorAccuracy> outputs_, tensors_;
   std::map<Pair, size_t> row_of_;

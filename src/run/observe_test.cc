@@ -77,8 +77,7 @@ output f
                                 {0, 1, 0, -2});
   const auto one = [&](const std::string& name) {
     const auto found = values.find("main/" + name);
-    return found == values.end() ? std::vector<float>()
-                                 : found->second.front();
+    return found == values.end() ? std::vector<float>() : found->second.front();
   };
   EXPECT_EQ(one("x"), (std::vector<float>{0, 1, 0, -2}));
   EXPECT_EQ(one("a"), (std::vector<float>{0, -1, 0, 2}));
