@@ -92,7 +92,8 @@ void ChooseBytes(const Lowering& lowering, kernels::IntMatmul& matmul) {
   const kernels::RowSource& a = matmul.a;
   if (matmul.packed && a.k_stride == 1 &&
       (a.dynamic || a.type != Integer::kInt16)) {
-    kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa),
+    kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa,
+                                             matmul.product.kernels->width),
                       matmul.product);
   }
 }
@@ -116,7 +117,9 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
   for (kernels::ConvGrid& grid : conv.grids) {
     grid.product.weight_zero = weights.zero;
   }
-  kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa), conv);
+  kernels::UseBytes(
+      kernels::ChooseByteDot(lowering.options().isa, conv.kernels->width),
+      conv);
   const std::string_view kernel =
       conv.bytes ? conv.bytes->name : conv.kernels->name;
   LATHE_TRY(NeedConstantIfNarrow(lowering, w));

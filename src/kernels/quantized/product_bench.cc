@@ -94,7 +94,7 @@ const bool kRegistered = [] {
   for (const Isa isa : KnownIsas()) {
     if (!CpuHas(isa) || isa == Isa::kScalar) continue;
     const QuantizedKernels& words = ChooseQuantized(isa);
-    const ByteDot* bytes = ChooseByteDot(isa);
+    const ByteDot* bytes = ChooseByteDot(isa, words.width);
     // A level that adds nothing is the one below.
     if (words.isa == isa) {
       AddShapes(benchmark::RegisterBenchmark(
