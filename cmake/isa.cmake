@@ -1,5 +1,6 @@
 # File suffix → compiler flags. Naming a file x86_avx512.cc is enough.
 set(LATHE_ISA_x86_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2 -maes -mpclmul)
+set(LATHE_ISA_x86_avxvnni ${LATHE_ISA_x86_avx2} -mavxvnni)
 set(LATHE_ISA_x86_avx512
     ${LATHE_ISA_x86_avx2} -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl
     -mprefer-vector-width=512)
@@ -14,7 +15,7 @@ list(APPEND LATHE_ISA_x86_avx512
 function(lathe_isa_flags)
   foreach(source ${ARGN})
     get_filename_component(stem ${source} NAME_WE)
-    foreach(isa x86_avx512vnni x86_avx512 x86_avx2 arm64_neon)
+    foreach(isa x86_avx512vnni x86_avx512 x86_avxvnni x86_avx2 arm64_neon)
       if(stem MATCHES "${isa}$")
         set_source_files_properties(
           ${source} PROPERTIES COMPILE_OPTIONS "${LATHE_ISA_${isa}}")

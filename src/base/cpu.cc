@@ -17,10 +17,8 @@ struct Row {
   std::string_view name;
 };
 constexpr std::array kRows = {
-    Row{Isa::kScalar, "scalar"},
-    Row{Isa::kAvx2, "avx2"},
-    Row{Isa::kAvx512, "avx512"},
-    Row{Isa::kAvx512Vnni, "avx512vnni"},
+    Row{Isa::kScalar, "scalar"}, Row{Isa::kAvx2, "avx2"},
+    Row{Isa::kAvx512, "avx512"}, Row{Isa::kAvx512Vnni, "avx512vnni"},
     Row{Isa::kNeon, "neon"},
 };
 
@@ -77,6 +75,14 @@ bool CpuHas(Isa isa) {
     default:
       return false;
   }
+}
+
+bool CpuHasAvxVnni() {
+#if defined(__x86_64__)
+  return CpuHas(Isa::kAvx2) && __builtin_cpu_supports("avxvnni");
+#else
+  return false;
+#endif
 }
 
 Isa BestIsa() {

@@ -29,6 +29,9 @@ std::span<const Isa> KnownIsas();
 // Whether CPU and operating system support the level.
 bool CpuHas(Isa isa);
 
+// Whether it has AVX-VNNI. Not a level: some CPUs with AVX-512 lack it.
+bool CpuHasAvxVnni();
+
 // The highest level that CpuHas.
 Isa BestIsa();
 

@@ -259,6 +259,13 @@ void Lowering::MakeConstant(int32_t output, int32_t source,
   derived_[output] = std::move(derived);
 }
 
+bool Lowering::IsWidenedHalf(int32_t tensor) const {
+  const auto found = derived_.find(tensor);
+  return found != derived_.end() && TypeOf(tensor) == graph::Type::kFloat32 &&
+         found->second.source != graph::kNoTensor &&
+         TypeOf(found->second.source) == graph::Type::kFloat16;
+}
+
 // The verifier has seen to it that everything is in bounds.
 void Lowering::DensifyConstant(int32_t tensor) {
   const graph::Tensor& facts = subgraph_.tensors[tensor];

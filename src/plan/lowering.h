@@ -74,6 +74,10 @@ class Lowering {
   void MakeConstant(int32_t output, int32_t source, std::string_view how,
                     Make make);
 
+  // Whether a float32 constant is made from float16, so that its values fit
+  // into that.
+  bool IsWidenedHalf(int32_t tensor) const;
+
   // Of all packings asked for so far.
   uint64_t packed_bytes() const { return packed_bytes_; }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/kernels/gemm/gemm.h"
+#include "src/kernels/gemm/half.h"
 #include "src/plan/lowering.h"
 #include "src/plan/prepare.h"
 
@@ -27,7 +28,17 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   const size_t floats = kernels::PackedFloats(kernel, panels);
 
   Packed packed;
-  if (lowering.IsConstant(w)) {
+  // Half the memory, and the same values.
+  const bool half = lowering.IsWidenedHalf(w);
+  if (half) {
+    LATHE_ASSIGN(
+        packed, lowering.Pack(
+                    w, fmt::format("fc-half-{}", kernel.name), (floats + 1) / 2,
+                    [&](const float* from, float* to) {
+                      kernels::PackHalfPanels(kernel, panels, from, 1, k,
+                                              reinterpret_cast<uint16_t*>(to));
+                    }));
+  } else if (lowering.IsConstant(w)) {
     LATHE_ASSIGN(packed,
                  lowering.Pack(w, fmt::format("fc-{}", kernel.name), floats,
                                [&](const float* from, float* to) {
@@ -44,10 +55,18 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
   if (bias >= 0) step.inputs.push_back(bias);
   if (residual >= 0) {
     step.inputs.push_back(residual);
-    if (!kernels::SplitsSum(kernel, panels)) step.may_overwrite = residual;
+    if (!half && !kernels::SplitsSum(kernel, panels)) {
+      step.may_overwrite = residual;
+    }
   }
   step.outputs = {y};
-  step.scratch_bytes = packed ? 0 : floats * sizeof(float);
+  if (half) {
+    step.kernel = fmt::format("{}/half", kernel.name);
+    step.scratch_bytes = lowering.options().threads *
+                         kernels::kHalfScratchFloats * sizeof(float);
+  } else if (!packed) {
+    step.scratch_bytes = floats * sizeof(float);
+  }
   step.run = [=, &kernel](const StepContext& context) -> Status {
     kernels::Gemm gemm;
     gemm.m = m;
@@ -55,10 +74,12 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
     gemm.k = k;
     gemm.a = context.As<float>(x);
     gemm.a_stride = k;
-    if (packed) {
+    float* scratch = reinterpret_cast<float*>(context.scratch);
+    if (half) {
+      gemm.halves = packed->as<uint16_t>();
+    } else if (packed) {
       gemm.packed = packed->as<float>();
     } else {
-      float* scratch = reinterpret_cast<float*>(context.scratch);
       kernels::PackPanels(kernel, panels, context.As<float>(w), 0, 1, k,
                           scratch);
       gemm.packed = scratch;
@@ -69,7 +90,7 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
     gemm.residual = residual >= 0 ? context.As<float>(residual) : nullptr;
     gemm.residual_stride = n;
     gemm.activation = activation;
-    kernels::RunGemm(kernel, gemm, *context.pool);
+    kernels::RunGemm(kernel, gemm, *context.pool, scratch);
     ApplyLate(late, m * n, context.As<float>(y));
     return {};
   };

@@ -3,8 +3,11 @@
 #ifndef LATHE_PLAN_PREPARE_QUANTIZED_H_
 #define LATHE_PLAN_PREPARE_QUANTIZED_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "src/kernels/quantized/product.h"
@@ -68,6 +71,28 @@ struct PlainWeights {
 PlainWeights PlainWeightsOf(std::span<const std::byte> bytes, graph::Type type,
                             size_t n);
 
+// Input i, or kNoTensor.
+int32_t InputOf(const Node& node, size_t i);
+
+bool IsFloat(const Lowering& lowering, int32_t tensor);
+
+// Activations of what is quantized: float32 or an integer.
+struct Activations {
+  bool dynamic = false;
+  kernels::Integer type = kernels::Integer::kInt8;
+  int32_t zero = 0;
+};
+Result<Activations> ActivationsOf(const Lowering& lowering, int32_t x);
+
+// Weights below 8 bits are unpacked when they are packed, so they must be
+// there.
+Status NeedConstantIfNarrow(const Lowering& lowering, int32_t w);
+
+// Packs constant weights, of which `pack` gets int8 (uint8 as they are).
+Result<Packed> PackWeights(
+    Lowering& lowering, int32_t w, std::string_view layout, size_t bytes,
+    const std::function<void(const int8_t*, std::span<std::byte>)>& pack);
+
 // The run's own part of an Output.
 inline kernels::Output OutputAt(const OutputTables& tables,
                                 const StepContext& context, int32_t bias,
@@ -77,6 +102,13 @@ inline kernels::Output OutputAt(const OutputTables& tables,
   output.y = context.tensors[y];
   return output;
 }
+
+// Rows of prepare_quantized.cc, by the file that has them.
+Status PrepareConv2dQuantized(Lowering& lowering, const Node& node);
+Status PrepareTransposeConvQuantized(Lowering& lowering, const Node& node);
+Status PrepareDepthwiseQuantized(Lowering& lowering, const Node& node);
+Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node);
+Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node);
 
 }  // namespace lathe::plan
 

@@ -88,6 +88,12 @@ void GemmF32Neon(const Tile& t) {
   }
 }
 
+void WidenHalfNeon(const uint16_t* from, size_t n, float* to) {
+  for (size_t i = 0; i < n; i += 4) {
+    vst1q_f32(to + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + i))));
+  }
+}
+
 }  // namespace lathe::kernels
 
 #endif  // __aarch64__

@@ -7,13 +7,14 @@
 #include <cstring>
 
 #include "src/base/aligned_buffer.h"
+#include "src/kernels/gemm/half.h"
 
 namespace lathe::kernels {
 namespace {
 
 constexpr std::array kKernels = {
-#define LATHE_GEMM(fn, name, isa, lane, width, rows) \
-  GemmKernel{name, isa, lane, width, rows, fn},
+#define LATHE_GEMM(fn, widen, name, isa, lane, width, rows) \
+  GemmKernel{name, isa, lane, width, rows, fn, widen},
 #include "src/kernels/gemm/kernels.inc"
 #undef LATHE_GEMM
 };
@@ -169,7 +170,7 @@ Tile PanelTile(const GemmKernel& kernel, const PanelShape& shape,
   tile.width = panel.width;
   tile.taps = shape.taps;
   tile.k = shape.k;
-  tile.b = packed + panel.offset;
+  if (packed) tile.b = packed + panel.offset;
   tile.b_tap_stride = shape.k * panel.width;
   tile.c += panel.first;
   if (tile.bias) tile.bias += panel.first;
@@ -184,7 +185,8 @@ void RunPanels(const GemmKernel& kernel, const PanelShape& shape,
   }
 }
 
-void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool) {
+void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool,
+             float* scratch) {
   const PanelShape shape{gemm.n, 1, gemm.k};
   const size_t panels = PanelCount(kernel, shape);
   const size_t row_block =
@@ -196,8 +198,8 @@ void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool) {
   whole.bias = gemm.bias;
   whole.residual_stride = gemm.residual_stride;
   whole.clamp = ClampOf(gemm.activation);
-  pool.Run(row_blocks * panels, [&](size_t job, size_t) {
-    const size_t row = job / panels * row_block;
+  pool.Run(row_blocks * panels, [&](size_t job, size_t thread) {
+    const size_t row = job / panels * row_block, panel = job % panels;
     Tile rows = whole;
     rows.rows = std::min(row_block, gemm.m - row);
     rows.a = gemm.a + row * gemm.a_stride;
@@ -205,7 +207,14 @@ void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool) {
     if (gemm.residual) {
       rows.residual = gemm.residual + row * gemm.residual_stride;
     }
-    RunPanel(kernel, PanelTile(kernel, shape, gemm.packed, rows, job % panels));
+    const Tile tile = PanelTile(kernel, shape, gemm.packed, rows, panel);
+    if (gemm.halves) {
+      RunHalfPanel(kernel, tile,
+                   gemm.halves + PanelAt(kernel, shape, panel).offset,
+                   scratch + thread * kHalfScratchFloats);
+    } else {
+      RunPanel(kernel, tile);
+    }
   });
 }
 

@@ -48,6 +48,8 @@ struct Tile {
 
 // Any number of rows; `columns` <= `width`, one of the kernel's widths.
 using TileFn = void (*)(const Tile& tile);
+// to[i] = the float16 from[i], exactly; n is a multiple of the kernel's lane.
+using WidenFn = void (*)(const uint16_t* from, size_t n, float* to);
 
 struct GemmKernel {
   std::string_view name;
@@ -56,6 +58,7 @@ struct GemmKernel {
   uint8_t width;  // ... up to this, the width of all but the last panel.
   uint8_t rows;   // Rows of one register tile of full width.
   TileFn run;
+  WidenFn widen;
 };
 
 // Every kernel in this build, fastest first.
@@ -101,7 +104,8 @@ struct Gemm {
   size_t m = 0, n = 0, k = 0;
   const float* a = nullptr;
   size_t a_stride = 0;
-  const float* packed = nullptr;  // PackPanels with taps = 1.
+  const float* packed = nullptr;     // PackPanels with taps = 1.
+  const uint16_t* halves = nullptr;  // Or PackHalfPanels (half.h).
   float* c = nullptr;
   size_t c_stride = 0;
   const float* bias = nullptr;  // n floats, or null.
@@ -111,8 +115,10 @@ struct Gemm {
 };
 
 // Work is split over (row block, panel). C may be the residual itself; where
-// SplitsSum, the sum is then made in one pass, which is slower.
-void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool);
+// SplitsSum, the sum is then made in one pass, which is slower. With `halves` C
+// is not the residual, and `scratch` has kHalfScratchFloats for each thread.
+void RunGemm(const GemmKernel& kernel, const Gemm& gemm, ThreadPool& pool,
+             float* scratch = nullptr);
 
 // Whether RunPanel makes sums of this shape in several passes, parked in c.
 bool SplitsSum(const GemmKernel& kernel, const PanelShape& shape);
@@ -154,7 +160,9 @@ size_t BatchGemmScratchFloats(const GemmKernel& kernel, const BatchGemm& gemm,
 void RunBatchGemm(const GemmKernel& kernel, const BatchGemm& gemm,
                   ThreadPool& pool, float* scratch);
 
-#define LATHE_GEMM(fn, name, isa, lane, width, rows) void fn(const Tile& tile);
+#define LATHE_GEMM(fn, widen, name, isa, lane, width, rows) \
+  void fn(const Tile& tile);                                \
+  void widen(const uint16_t* from, size_t n, float* to);
 #include "src/kernels/gemm/kernels.inc"
 #undef LATHE_GEMM
 

@@ -2,11 +2,14 @@
 
 #include "src/kernels/gemm/gemm.h"
 
+#include <bit>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "src/base/half.h"
+#include "src/kernels/gemm/half.h"
 #include "src/kernels/test_support.h"
 
 namespace lathe::kernels {
@@ -113,6 +116,56 @@ TEST_P(GemmTest, LongSumsAreTheSameForAnyThreadsAndAnySplitOfRows) {
     RunGemm(GetParam(), gemm, pool);
   }
   EXPECT_EQ(rows, first) << "row by row";
+}
+
+// Long sums need several pieces, for few rows and for many.
+TEST_P(GemmTest, HalfWeightsGiveTheBitsOfTheSameFloats) {
+  for (const size_t m : {1, 16, 17}) {
+    for (const size_t n : {1, 16, 63, 65, 130}) {
+      for (const size_t k : {0, 1, 64, 65, 3000}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k);
+        Problem x(m, n, k);
+        for (float& w : x.w) w = HalfToFloat(FloatToHalf(w * 1e-3f));
+        const std::vector<float> packed = x.Pack(GetParam());
+        std::vector<uint16_t> halves(packed.size());
+        PackHalfPanels(GetParam(), {n, 1, k}, x.w.data(), 1, k, halves.data());
+        std::vector<float> want(m * n);
+        ThreadPool pool(2);
+        Gemm gemm = x.Arguments(packed, want.data());
+        gemm.residual = x.residual.data();
+        gemm.residual_stride = n;
+        gemm.activation = Activation::kRelu;
+        RunGemm(GetParam(), gemm, pool);
+        Fenced c(m * n);
+        std::vector<float> scratch(2 * kHalfScratchFloats);
+        gemm.packed = nullptr;
+        gemm.halves = halves.data();
+        gemm.c = c.data();
+        RunGemm(GetParam(), gemm, pool, scratch.data());
+        for (size_t i = 0; i < m * n; ++i) ASSERT_EQ(c.data()[i], want[i]) << i;
+        EXPECT_TRUE(c.FencesHold());
+      }
+    }
+  }
+}
+
+TEST_P(GemmTest, WidensEveryHalfExactly) {
+  std::vector<uint16_t> halves(1 << 16);
+  for (size_t i = 0; i < halves.size(); ++i) {
+    halves[i] = static_cast<uint16_t>(i);
+  }
+  std::vector<float> floats(halves.size());
+  GetParam().widen(halves.data(), halves.size(), floats.data());
+  for (size_t i = 0; i < halves.size(); ++i) {
+    const float want = HalfToFloat(halves[i]);
+    if (std::isnan(want)) {
+      ASSERT_TRUE(std::isnan(floats[i])) << i;
+    } else {
+      ASSERT_EQ(std::bit_cast<uint32_t>(floats[i]),
+                std::bit_cast<uint32_t>(want))
+          << i;
+    }
+  }
 }
 
 TEST_P(GemmTest, ResultMayBeTheResidualItself) {

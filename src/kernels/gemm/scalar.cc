@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/base/half.h"
 #include "src/kernels/gemm/gemm.h"
 
 namespace lathe::kernels {
@@ -23,6 +24,10 @@ void GemmF32Scalar(const Tile& tile) {
       c[j] = sum;
     }
   }
+}
+
+void WidenHalfScalar(const uint16_t* from, size_t n, float* to) {
+  for (size_t i = 0; i < n; ++i) to[i] = HalfToFloat(from[i]);
 }
 
 }  // namespace lathe::kernels

@@ -124,6 +124,13 @@ void GemmF32Avx2(const Tile& t) {
   AllRows<12, 1>(t, mask);
 }
 
+void WidenHalfAvx2(const uint16_t* from, size_t n, float* to) {
+  for (size_t i = 0; i < n; i += 8) {
+    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(
+                                 reinterpret_cast<const __m128i*>(from + i))));
+  }
+}
+
 }  // namespace lathe::kernels
 
 #endif  // __x86_64__

@@ -140,6 +140,13 @@ void GemmF32Avx512(const Tile& t) {
   }
 }
 
+void WidenHalfAvx512(const uint16_t* from, size_t n, float* to) {
+  for (size_t i = 0; i < n; i += 16) {
+    _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256(
+                                 reinterpret_cast<const __m256i*>(from + i))));
+  }
+}
+
 }  // namespace lathe::kernels
 
 #endif  // __x86_64__

@@ -6,6 +6,7 @@ namespace lathe::kernels {
 
 #if defined(__x86_64__)
 extern const ByteDot kByteDotAvx512Vnni;
+extern const ByteDot kByteDotAvxVnni;
 #endif
 
 namespace {
@@ -30,11 +31,12 @@ void Dot(const ByteTile& tile) {
   }
 }
 
-constexpr ByteDot kScalar = {"bytes_scalar", Isa::kScalar, kWidth, Dot};
+constexpr ByteDot kScalar = {"bytes_scalar", Isa::kScalar, kWidth,
+                             [] { return true; }, Dot};
 
 constexpr std::array kAll = {
 #if defined(__x86_64__)
-    &kByteDotAvx512Vnni,
+    &kByteDotAvx512Vnni, &kByteDotAvxVnni,
 #endif
     &kScalar};
 
@@ -42,10 +44,10 @@ constexpr std::array kAll = {
 
 std::span<const ByteDot* const> AllByteDots() { return kAll; }
 
-const ByteDot* ChooseByteDot(Isa limit) {
+const ByteDot* ChooseByteDot(Isa limit, size_t width) {
   for (const ByteDot* dot : kAll) {
     if (dot->isa == Isa::kScalar) break;
-    if (dot->isa <= limit && CpuHas(dot->isa)) return dot;
+    if (dot->isa <= limit && dot->width == width && dot->usable()) return dot;
   }
   return nullptr;
 }

@@ -38,16 +38,17 @@ struct ByteTile {
 
 struct ByteDot {
   std::string_view name;
-  Isa isa;
-  uint8_t width;  // Columns of a panel.
+  Isa isa;           // The level from which on it is chosen.
+  uint8_t width;     // Columns of a panel.
+  bool (*usable)();  // Whether this CPU can run it.
   void (*dot)(const ByteTile& tile);
 };
 
 // Every level in this build, fastest first; the scalar one is the definition.
 std::span<const ByteDot* const> AllByteDots();
-// The fastest not above `limit` that this CPU has, or null where products of
-// int16 are as fast.
-const ByteDot* ChooseByteDot(Isa limit);
+// The one for panels of `width` columns that this CPU has and whose level is
+// not above `limit`, or null where products of int16 are as fast.
+const ByteDot* ChooseByteDot(Isa limit, size_t width);
 
 }  // namespace lathe::kernels
 

@@ -33,7 +33,7 @@ std::vector<Level> LevelsHere() {
   std::vector<Level> here;
   for (const ByteDot* bytes : AllByteDots()) {
     for (const QuantizedKernels* kernels : AllQuantized()) {
-      if (CpuHas(bytes->isa) && CpuHas(kernels->isa) &&
+      if (bytes->usable() && CpuHas(kernels->isa) &&
           kernels->width == bytes->width) {
         here.push_back({kernels, bytes});
       }

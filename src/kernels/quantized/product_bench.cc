@@ -8,7 +8,7 @@
 #include "benchmark/benchmark.h"
 #include "src/base/aligned_buffer.h"
 #include "src/kernels/bench_support.h"
-#include "src/kernels/gemm/gemm.h"
+#include "src/kernels/gemm/half.h"
 #include "src/kernels/quantized/matmul.h"
 
 namespace lathe::kernels {
@@ -29,7 +29,8 @@ void Report(benchmark::State& state, const Shape& s) {
                          benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void Floats(benchmark::State& state, Isa isa) {
+// Of weights in float32, or in float16 that is widened.
+void Floats(benchmark::State& state, Isa isa, bool half) {
   const GemmKernel& kernel = ChooseGemm(isa);
   const Shape s = ShapeOf(state);
   const std::vector<float> a = BenchFloats(s.m * s.k);
@@ -42,12 +43,15 @@ void Floats(benchmark::State& state, Isa isa) {
   gemm.k = s.k;
   gemm.a = a.data();
   gemm.a_stride = s.k;
-  gemm.packed = packed.data();
+  std::vector<uint16_t> halves(half ? packed.size() : 0);
+  std::vector<float> scratch(half ? kHalfScratchFloats : 0);
+  gemm.packed = half ? nullptr : packed.data();
+  gemm.halves = half ? halves.data() : nullptr;
   gemm.c = c.data();
   gemm.c_stride = s.n;
   ThreadPool pool(1);
   for (auto _ : state) {
-    RunGemm(kernel, gemm, pool);
+    RunGemm(kernel, gemm, pool, scratch.data());
     benchmark::DoNotOptimize(c.data());
   }
   Report(state, s);
@@ -94,12 +98,14 @@ const bool kRegistered = [] {
   for (const Isa isa : KnownIsas()) {
     if (!CpuHas(isa) || isa == Isa::kScalar) continue;
     const QuantizedKernels& words = ChooseQuantized(isa);
-    const ByteDot* bytes = ChooseByteDot(isa);
+    const ByteDot* bytes = ChooseByteDot(isa, words.width);
     // A level that adds nothing is the one below.
     if (words.isa == isa) {
-      AddShapes(benchmark::RegisterBenchmark(
-          ("linear/" + std::string(ChooseGemm(isa).name)).c_str(), Floats,
-          isa));
+      const std::string floats = "linear/" + std::string(ChooseGemm(isa).name);
+      AddShapes(
+          benchmark::RegisterBenchmark(floats.c_str(), Floats, isa, false));
+      AddShapes(benchmark::RegisterBenchmark((floats + "/half").c_str(), Floats,
+                                             isa, true));
       AddShapes(benchmark::RegisterBenchmark(
           ("linear/" + std::string(words.name)).c_str(), Dynamic, words,
           nullptr));

@@ -315,7 +315,7 @@ TEST(IntMatmul, IsTheDefinitionForEveryThreadCount) {
 
 TEST(ByteDot, IsTheDefinitionBitForBit) {
   for (const ByteDot* bytes : AllByteDots()) {
-    if (!CpuHas(bytes->isa)) continue;
+    if (!bytes->usable()) continue;
     for (const size_t rows :
          {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 30, 48}) {
       for (const size_t k : {0, 4, 12, 16, 36, 256}) {

@@ -1,0 +1,107 @@
+// Register tiles of byte products, for any vector with VPDPBUSD: included by
+// x86_avx512vnni.cc and x86_avxvnni.cc. A panel is two vectors wide.
+
+#include <cstring>
+
+#include "src/kernels/quantized/byte_dot.h"
+
+namespace lathe::kernels {
+namespace {
+
+template <typename V>
+typename V::Vector Four(const int8_t* a) {
+  int32_t four;
+  std::memcpy(&four, a, sizeof(four));
+  return V::Broadcast(four);
+}
+
+// Adds in kChains sums one behind the other, so that few rows do not wait for
+// the latency of 5 cycles.
+template <typename V, size_t kRows, size_t kChains>
+void Block(const ByteTile& tile, size_t row) {
+  constexpr size_t kSums = kRows * kChains;
+  typename V::Vector sum[kSums][2];
+#pragma GCC unroll 12
+  for (size_t i = 0; i < kRows; ++i) {
+    sum[i][0] = V::Broadcast(tile.start[row + i]);
+    sum[i][1] = sum[i][0];
+  }
+  if (tile.zeros) {
+    const typename V::Vector c0 = V::Load(tile.column_sums);
+    const typename V::Vector c1 = V::Load(tile.column_sums + V::kLanes);
+#pragma GCC unroll 12
+    for (size_t i = 0; i < kRows; ++i) {
+      const typename V::Vector zero = V::Broadcast(tile.zeros[row + i]);
+      sum[i][0] = V::Subtract(sum[i][0], V::Multiply(zero, c0));
+      sum[i][1] = V::Subtract(sum[i][1], V::Multiply(zero, c1));
+    }
+  }
+#pragma GCC unroll 12
+  for (size_t i = kRows; i < kSums; ++i) {
+    sum[i][0] = V::Zero();
+    sum[i][1] = V::Zero();
+  }
+  const int8_t* a = tile.a + row * tile.a_stride;
+  const uint8_t* b = tile.b;
+  size_t p = 0;
+  for (; p + 4 * kChains <= tile.k; p += 4 * kChains) {
+#pragma GCC unroll 4
+    for (size_t chain = 0; chain < kChains; ++chain, b += 8 * V::kLanes) {
+      const typename V::Vector b0 = V::Load(b);
+      const typename V::Vector b1 = V::Load(b + 4 * V::kLanes);
+#pragma GCC unroll 12
+      for (size_t i = 0; i < kRows; ++i) {
+        const typename V::Vector x =
+            Four<V>(a + i * tile.a_stride + p + 4 * chain);
+        typename V::Vector* to = sum[chain * kRows + i];
+        to[0] = V::DotAdd(to[0], b0, x);
+        to[1] = V::DotAdd(to[1], b1, x);
+      }
+    }
+  }
+  for (; kChains > 1 && p < tile.k; p += 4, b += 8 * V::kLanes) {
+    const typename V::Vector b0 = V::Load(b);
+    const typename V::Vector b1 = V::Load(b + 4 * V::kLanes);
+#pragma GCC unroll 12
+    for (size_t i = 0; i < kRows; ++i) {
+      const typename V::Vector x = Four<V>(a + i * tile.a_stride + p);
+      sum[i][0] = V::DotAdd(sum[i][0], b0, x);
+      sum[i][1] = V::DotAdd(sum[i][1], b1, x);
+    }
+  }
+#pragma GCC unroll 12
+  for (size_t i = kRows; i < kSums; ++i) {
+    typename V::Vector* to = sum[i % kRows];
+    to[0] = V::Add(to[0], sum[i][0]);
+    to[1] = V::Add(to[1], sum[i][1]);
+  }
+#pragma GCC unroll 12
+  for (size_t i = 0; i < kRows; ++i) {
+    int32_t* to = tile.sums + (row + i) * tile.sums_stride;
+    V::Store(to, sum[i][0]);
+    V::Store(to + V::kLanes, sum[i][1]);
+  }
+}
+
+template <typename V, size_t kRows>
+void Blocks(const ByteTile& tile, size_t row, size_t rows) {
+  if constexpr (kRows > 0) {
+    constexpr size_t kChains = kRows >= 5 ? 1 : kRows >= 3 ? 2 : 4;
+    if (rows == kRows) return Block<V, kRows, kChains>(tile, row);
+    Blocks<V, kRows - 1>(tile, row, rows);
+  }
+}
+
+// Cut evenly: kMostRows and one row take longer than two halves.
+template <typename V, size_t kMostRows>
+void DotRows(const ByteTile& tile) {
+  size_t blocks = (tile.rows + kMostRows - 1) / kMostRows;
+  for (size_t row = 0; row < tile.rows; --blocks) {
+    const size_t rows = (tile.rows - row + blocks - 1) / blocks;
+    Blocks<V, kMostRows>(tile, row, rows);
+    row += rows;
+  }
+}
+
+}  // namespace
+}  // namespace lathe::kernels
