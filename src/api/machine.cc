@@ -45,9 +45,8 @@ MachineInfo DescribeMachine() {
     }
     for (const kernels::ByteDot* kernel : kernels::AllByteDots()) {
       if (kernel->isa == isa && isa != Isa::kScalar) {
-        info.kernels.push_back({"dynamic int8 product",
-                                std::string(kernel->name),
-                                std::string(Name(isa)), CpuHas(isa)});
+        info.kernels.push_back({"int8 product", std::string(kernel->name),
+                                std::string(Name(isa)), kernel->usable()});
       }
     }
     if (CpuHas(isa)) {

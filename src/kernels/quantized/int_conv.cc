@@ -334,7 +334,7 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
       const size_t first = job % tiles * kTileRows;
       std::array<size_t, kTileRows> at;
       std::array<float, kTileRows> scales;
-      std::array<int32_t, kTileRows> zeros, row_sums;
+      std::array<int32_t, kTileRows> zeros, starts;
       RowTile tile;
       tile.rows = std::min(kTileRows, rows - first);
       tile.a_stride = k;
@@ -369,10 +369,11 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
                     reinterpret_cast<int8_t*>(gathered) + i * k);
         }
         if (tile.bytes) {
-          row_sums[i] = kernels.sum_bytes(tile.bytes + i * k, k);
+          starts[i] =
+              StartOf(product, kernels.sum_bytes(tile.bytes + i * k, k));
         }
       }
-      tile.row_sums = row_sums.data();
+      tile.starts = starts.data();
       if (zero) tile.zeros = zeros.data();
       tile.at = at.data();
       if (conv.dynamic) tile.row_scales = scales.data();

@@ -8,7 +8,7 @@ namespace {
 // Where each array begins in the space; those that are not needed are empty.
 struct Layout {
   bool direct = false;  // The numbers stay in x.
-  size_t scales = 0, sums = 0, zeros = 0, bytes = 0;
+  size_t scales = 0, starts = 0, zeros = 0, bytes = 0;
 };
 
 Layout LayoutOf(const Product& product, const RowSource& source) {
@@ -28,7 +28,7 @@ Layout LayoutOf(const Product& product, const RowSource& source) {
   const bool bytes = product.bytes != nullptr;
   place(!layout.direct, rows * product.padded_k() * (bytes ? 1 : 2));
   layout.scales = place(source.dynamic, rows * sizeof(float));
-  layout.sums = place(bytes, rows * product.blocks() * sizeof(int32_t));
+  layout.starts = place(bytes, rows * product.blocks() * sizeof(int32_t));
   layout.zeros = place(bytes, rows * sizeof(int32_t));
   layout.bytes = end;
   return layout;
@@ -71,7 +71,7 @@ RowTile Rows::Tile(const Product& product, size_t first, size_t rows) const {
   tile.a_stride = stride;
   if (words) tile.a = words + first * stride;
   if (bytes) tile.bytes = bytes + first * stride;
-  if (sums) tile.row_sums = sums + first * product.blocks();
+  if (starts) tile.starts = starts + first * product.blocks();
   if (zeros) tile.zeros = zeros + first;
   if (scales) tile.row_scales = scales + first;
   return tile;
@@ -95,7 +95,7 @@ Rows RowsAt(const Product& product, const RowSource& source, const void* x,
     return rows;
   }
   rows.bytes = static_cast<const int8_t*>(numbers);
-  rows.sums = reinterpret_cast<const int32_t*>(space + layout.sums);
+  rows.starts = reinterpret_cast<const int32_t*>(space + layout.starts);
   if (source.dynamic ? source.asymmetric
                      : source.zero != 0 || source.type == Integer::kUint8) {
     rows.zeros = reinterpret_cast<const int32_t*>(space + layout.zeros);
@@ -112,14 +112,17 @@ Rows LayRows(const Product& product, const RowSource& source, const void* x,
   const size_t k = product.k, stride = rows.stride, m = source.m;
   const size_t step = source.k_stride, blocks = product.blocks();
   float* scales = reinterpret_cast<float*>(space + layout.scales);
-  int32_t* sums = reinterpret_cast<int32_t*>(space + layout.sums);
+  int32_t* starts = reinterpret_cast<int32_t*>(space + layout.starts);
   int32_t* zeros = reinterpret_cast<int32_t*>(space + layout.zeros);
   const auto lay_bytes = [&](size_t row, size_t at) {
     int8_t* to = reinterpret_cast<int8_t*>(space) + row * stride;
     if (source.dynamic) {
       const DynamicRange range = QuantizeRowToBytes(
           kernels, static_cast<const float*>(x) + at, k, source.asymmetric,
-          blocks, to, stride, sums + row * blocks);
+          blocks, to, stride, starts + row * blocks);
+      for (size_t i = row * blocks; i < (row + 1) * blocks; ++i) {
+        starts[i] = StartOf(product, starts[i]);
+      }
       scales[row] = range.scale;
       zeros[row] = range.zero;
       return;
@@ -135,7 +138,7 @@ Rows LayRows(const Product& product, const RowSource& source, const void* x,
       std::fill(to + k, to + stride, int8_t{0});
       from = to;
     }
-    sums[row] = kernels.sum_bytes(from, k);
+    starts[row] = StartOf(product, kernels.sum_bytes(from, k));
   };
   const auto lay_words = [&](size_t row, size_t at) {
     int16_t* to = reinterpret_cast<int16_t*>(space) + row * stride;

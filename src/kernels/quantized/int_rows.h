@@ -30,7 +30,7 @@ struct Rows {
   const int8_t* bytes = nullptr;
   size_t stride = 0;
   const float* scales = nullptr;
-  const int32_t* sums = nullptr;
+  const int32_t* starts = nullptr;
   const int32_t* zeros = nullptr;
 
   // Rows [first, first + rows), without their outputs.

@@ -105,17 +105,13 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  job % layout.row_blocks * layout.tiles_per_block * kTileRows;
              const size_t row_last =
                  std::min(m, row_first + layout.tiles_per_block * kTileRows);
-             std::array<size_t, kTileRows> at;
              for (size_t panel = first; panel < last;
                   ++panel, packed += panel_bytes) {
                if (Stopped(stop)) return;
                for (size_t row = row_first; row < row_last; row += kTileRows) {
                  RowTile tile = rows.Tile(product, a_batch * m + row,
                                           std::min(kTileRows, row_last - row));
-                 for (size_t i = 0; i < tile.rows; ++i) {
-                   at[i] = (batch * m + row + i) * product.n;
-                 }
-                 tile.at = at.data();
+                 tile.first = (batch * m + row) * product.n;
                  RunTile(product, output, tile, panel, panel + 1, packed, own);
                }
              }

@@ -9,12 +9,6 @@ namespace {
 // 2^15 * 2^7 * 256 = 2^30: sums of 16-bit rows stay exact in int32 this long.
 constexpr size_t kWideChunk = 256;
 
-// The product modulo 2^32.
-int32_t Times(int32_t a, int32_t b) {
-  return static_cast<int32_t>(static_cast<uint32_t>(a) *
-                              static_cast<uint32_t>(b));
-}
-
 struct Sums {
   int32_t* narrow = nullptr;  // [kTileRows][width]
   int64_t* wide = nullptr;    // The same, or float.
@@ -96,13 +90,11 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
   dot.sums = sums.narrow;
   dot.sums_stride = width;
   int32_t start[kTileRows];
-  dot.start = start;
-  const int32_t zero = static_cast<int32_t>(
-      0u - static_cast<uint32_t>(product.weight_zero + kByteOffset));
+  dot.start = floats ? start : tile.starts;
   if (floats) std::fill_n(sums.floats(), tile.rows * width, 0.0f);
   for (size_t block = 0; block < blocks; ++block) {
-    for (size_t i = 0; i < tile.rows; ++i) {
-      start[i] = Times(tile.row_sums[i * blocks + block], zero);
+    for (size_t i = 0; floats && i < tile.rows; ++i) {
+      start[i] = tile.starts[i * blocks + block];
     }
     product.bytes->dot(dot);
     if (!floats) return;
@@ -176,6 +168,12 @@ void UseBytes(const ByteDot* bytes, Product& product) {
   }
 }
 
+int32_t StartOf(const Product& product, int32_t sum) {
+  const int32_t zero = product.weight_zero + kByteOffset;
+  return static_cast<int32_t>(0u - static_cast<uint32_t>(sum) *
+                                       static_cast<uint32_t>(zero));
+}
+
 size_t PanelCount(const Product& product) {
   const size_t width = product.kernels->width;
   return (product.n + width - 1) / width;
@@ -241,6 +239,7 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
   finish.sums_stride = width * (wide ? sizeof(int64_t) : sizeof(int32_t));
   finish.rows = tile.rows;
   finish.at = tile.at;
+  finish.y_stride = product.n;
   finish.row_scales = tile.row_scales;
 
   for (size_t panel = first; panel < last; ++panel) {
@@ -265,7 +264,7 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
       finish.bias =
           static_cast<const std::byte*>(output.bias) + column * bias_bytes;
     }
-    finish.y = output.y + column * element;
+    finish.y = output.y + (tile.first + column) * element;
     kernels.finish(finish);
   }
 }

@@ -89,22 +89,26 @@ struct Output {
   }
 };
 
+// What the sums of a row of bytes with this sum start with, modulo 2^32.
+int32_t StartOf(const Product& product, int32_t sum);
+
 // Most rows of a tile.
 inline constexpr size_t kTileRows = 48;
 
 // Rows of padded_k numbers, zeros behind k: `a`, or with Product::bytes
 // `bytes`, of which zeros[row] has yet to be taken off (null: nothing has) and
-// row_sums[row * blocks + block] is the sum. Output (i, j) goes to element
-// at[i] + j of Output::y; row_scales is null or has one factor per row for
-// kFloat and kFloatSum.
+// starts[row * blocks + block] is StartOf their sum. Output (i, j) goes to
+// element at[i] + j of Output::y, or where `at` is null first + i * n + j;
+// row_scales is null or has one factor per row for kFloat and kFloatSum.
 struct RowTile {
   size_t rows = 0;
   const int16_t* a = nullptr;
   const int8_t* bytes = nullptr;
   size_t a_stride = 0;
-  const int32_t* row_sums = nullptr;
+  const int32_t* starts = nullptr;
   const int32_t* zeros = nullptr;
   const size_t* at = nullptr;
+  size_t first = 0;
   const float* row_scales = nullptr;
 };
 

@@ -46,14 +46,14 @@ struct DotTile {
 //   kFloat:       clamp(sum * (row_scale * scales[j]) + bias[j]);
 //   kFloatSum:    the same from float sums, without scales.
 // Pointers are to the first column. Row i has its sums `sums_stride` bytes
-// behind those of row i - 1, its outputs at[i] elements behind y (null: at y)
-// and the scale row_scales[i] (null: 1).
+// behind those of row i - 1, its outputs at[i] elements behind y (null: i *
+// y_stride) and the scale row_scales[i] (null: 1).
 struct FinishRows {
   enum class Kind : uint8_t { kRequantize, kWide, kRaw, kFloat, kFloatSum };
   Kind kind = Kind::kRequantize;
   Integer type = Integer::kInt8;
   size_t rows = 1, n = 0;
-  size_t sums_stride = 0;
+  size_t sums_stride = 0, y_stride = 0;
   const size_t* at = nullptr;
   const float* row_scales = nullptr;
   const void* sums = nullptr;  // int32; int64 for kWide, float for kFloatSum.

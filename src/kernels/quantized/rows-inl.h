@@ -52,7 +52,7 @@ LATHE_INLINE int64_t Rescaled64(int64_t x, int32_t multiplier, int32_t shift) {
 // The outputs of row i.
 template <typename T>
 LATHE_INLINE T* OutputOf(const FinishRows& rows, size_t i) {
-  return static_cast<T*>(rows.y) + (rows.at ? rows.at[i] : 0);
+  return static_cast<T*>(rows.y) + (rows.at ? rows.at[i] : i * rows.y_stride);
 }
 template <typename Sum>
 LATHE_INLINE const Sum* SumsOf(const FinishRows& rows, size_t i) {
