@@ -66,8 +66,9 @@ inline constexpr size_t kMaxRank = 16;
 uint64_t ElementCount(std::span<const int32_t> shape);
 // Bytes of a tensor that is not a string; sub-byte types are packed.
 uint64_t ByteCount(Type type, std::span<const int32_t> shape);
-// Whether offsets into a tensor of the shape fit 62 bits, for the widest element
-// and with empty dims counted as 1: strides of an empty tensor are computed too.
+// Whether offsets into a tensor of the shape fit 62 bits, for the widest
+// element and with empty dims counted as 1: strides of an empty tensor are
+// computed too.
 bool OffsetsFit(std::span<const int32_t> shape);
 std::string ToString(std::span<const int32_t> shape);  // "[1,2,3]"
 

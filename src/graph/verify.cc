@@ -156,8 +156,8 @@ class SubgraphVerifier {
       fixed_[i] = graph_.IsConstant(tensor) || tensor.is_variable;
       // An empty tensor has no bytes to store and needs no writer; the shape of
       // one that has a writer may be another when that has run.
-      available_[i] = fixed_[i] ||
-                      (ElementCount(tensor.shape) == 0 && !has_writer[i]);
+      available_[i] =
+          fixed_[i] || (ElementCount(tensor.shape) == 0 && !has_writer[i]);
     }
     problems_.SetPlace(
         fmt::format("subgraph {} '{}': ", index_, subgraph_.name));

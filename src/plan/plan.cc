@@ -83,9 +83,8 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
       name = Name(node.op->code);
       const std::string why = WhyUnsupported(graph, source, *node.op);
       if (!why.empty()) {
-        problems += fmt::format(
-            "\n  operator {} (\"{}\"): {}", node.last_op,
-            first_output, why);
+        problems += fmt::format("\n  operator {} (\"{}\"): {}", node.last_op,
+                                first_output, why);
         continue;
       }
       prepare = RowFor({graph, source, *node.op})->prepare;
@@ -105,9 +104,8 @@ Result<Plan> MakePlan(const graph::Graph& graph, size_t subgraph,
             {range.first, FirstOp(source, node), range.holds_inputs});
       }
       code = status.error().code;
-      problems +=
-          fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op, name,
-                      first_output, status.error().message);
+      problems += fmt::format("\n  operator {} {} (\"{}\"): {}", node.last_op,
+                              name, first_output, status.error().message);
     }
   }
   if (!problems.empty()) {

@@ -162,8 +162,7 @@ std::optional<std::string> WhyNotUniform(Target target,
   if (!integer && !config.explicit_dequantize) {
     return "compute_precision FLOAT needs explicit_dequantize";
   }
-  const bool blocks =
-      config.weight && BlockOf(config.weight->granularity) > 0;
+  const bool blocks = config.weight && BlockOf(config.weight->granularity) > 0;
   if (blocks && target != kFullyConnected && target != kEmbeddingLookup) {
     return fmt::format("{} takes no weights in blocks", facts.name);
   }

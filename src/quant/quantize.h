@@ -41,8 +41,8 @@ struct OpReport {
 // One rule of the recipe.
 struct RuleReport {
   std::string rule;
-  size_t matched = 0;   // Operators (and boundaries) that it names.
-  size_t chosen = 0;    // Those that it decided.
+  size_t matched = 0;        // Operators (and boundaries) that it names.
+  size_t chosen = 0;         // Those that it decided.
   std::string problem = {};  // Why it decided none; empty if it did.
   bool erased = false;       // By a later rule; known before any model is.
 };

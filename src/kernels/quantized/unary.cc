@@ -41,9 +41,9 @@ IntegerRange Bounds(float low, float high, const Requantized& s) {
 
 // Multipliers of a hostile file reach any int32.
 int32_t AddSaturated(int32_t zero, int64_t y) {
-  return static_cast<int32_t>(std::clamp<int64_t>(
-      zero + y, std::numeric_limits<int32_t>::min(),
-      std::numeric_limits<int32_t>::max()));
+  return static_cast<int32_t>(
+      std::clamp<int64_t>(zero + y, std::numeric_limits<int32_t>::min(),
+                          std::numeric_limits<int32_t>::max()));
 }
 
 template <typename T>
@@ -53,7 +53,8 @@ struct Rectifier {
         multiplier(MultiplierOf(s.in_scale / s.out_scale)),
         range(Bounds<T>(low, high, s)) {}
   int32_t operator()(int32_t q) const {
-    const int32_t y = AddSaturated(s.out_zero, Rescale(q - s.in_zero, multiplier));
+    const int32_t y =
+        AddSaturated(s.out_zero, Rescale(q - s.in_zero, multiplier));
     return std::min(std::max(y, range.low), range.high);
   }
   Requantized s;
@@ -83,9 +84,8 @@ struct Absolute {
       : s(scales), multiplier(MultiplierOf(s.in_scale / s.out_scale)) {}
   int32_t operator()(int32_t q) const {
     const int32_t x = std::abs(q - s.in_zero);
-    return AddSaturated(s.out_zero, s.in_scale == s.out_scale
-                                        ? x
-                                        : Rescale(x, multiplier));
+    return AddSaturated(s.out_zero,
+                        s.in_scale == s.out_scale ? x : Rescale(x, multiplier));
   }
   Requantized s;
   Multiplier multiplier;
