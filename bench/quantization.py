@@ -24,11 +24,7 @@ PROMPTS = ["a kick drum", "a short bright snare", "a closed hi-hat",
            "a pure tone in A4", "a C major chord", "soft white noise",
            "wind, slowly rising", "a drum loop at 120 bpm"]
 SEEDS = 3  # Of the float model, besides the one that is compared.
-FP16 = [{"regex": ".*", "operation": "*", "algorithm_key": "float_casting",
-         "op_config": {"weight_tensor_config": {"num_bits": 16,
-                                                "dtype": "FLOAT"},
-                       "compute_precision": "FLOAT",
-                       "explicit_dequantize": True}}]
+FP16 = ROOT / "examples/recipes/fp16.json"
 # A name for people, and what `lathe convert` gets.
 VARIANTS = {
     "float": [],
@@ -51,14 +47,12 @@ def lathe(program, *arguments):
 
 def convert(program, folder):
     """{variant: (folder, bytes of all models, bytes of the DiT)}"""
-    recipe = folder / "fp16.json"
-    recipe.write_text(json.dumps(FP16))
     models = {}
     for name, recipes in VARIANTS.items():
         out = folder / f"{len(models)}"
         options = []
         for text in recipes:
-            options += ["--recipe", text.format(fp16=recipe)]
+            options += ["--recipe", text.format(fp16=FP16)]
         facts = lathe(program, "convert", ROOT / "models/nano/model.safetensors",
                       "-o", out, *options)
         sizes = {pathlib.Path(f["path"]).stem: f["bytes"]

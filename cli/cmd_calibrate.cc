@@ -1,7 +1,6 @@
 // lathe calibrate: a float model and samples to statistics of its tensors.
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -19,9 +18,13 @@
 namespace lathe::cli {
 namespace {
 
-// By CalibrationMethod.
-constexpr std::array kMethods = {"minmax", "moving-average", "percentile",
-                                 "entropy"};
+std::vector<std::string> MethodNames() {
+  std::vector<std::string> names;
+  for (const CalibrationMethod method : CalibrationMethods()) {
+    names.emplace_back(Name(method));
+  }
+  return names;
+}
 
 void WarnAboutSuspects(const CalibrateReport& report) {
   constexpr size_t kMost = 5;
@@ -52,7 +55,7 @@ int CmdCalibrate(std::vector<std::string> args) {
       "lathe calibrate");
   Common common;
   CalibrateOptions options;
-  std::string model, out, method = kMethods[0], signature;
+  std::string model, out, method(Name(options.method)), signature;
   std::vector<std::string> data;
   app.add_option("MODEL", model, "The float model (.tflite)")->required();
   app.add_option("--data", data, kDataHelp)->required();
@@ -65,8 +68,7 @@ int CmdCalibrate(std::vector<std::string> args) {
          "moving-average, 0.95 old + 0.05 new of each sample's, as AI Edge "
          "Quantizer; percentile, all but some values; entropy, the clip that "
          "changes the distribution least")
-      ->check(CLI::IsMember(
-          std::vector<std::string>(kMethods.begin(), kMethods.end())));
+      ->check(CLI::IsMember(MethodNames()));
   auto* percentile =
       app.add_option("--percentile", options.percentile,
                      "For --method percentile: the part of the values inside "
@@ -83,8 +85,9 @@ int CmdCalibrate(std::vector<std::string> args) {
         "random:8 -o /tmp/stats.json",
         common, Runs::kYes);
   if (const auto code = Parse(app, std::move(args), common)) return *code;
-  options.method = static_cast<CalibrationMethod>(
-      std::ranges::find(kMethods, method) - kMethods.begin());
+  options.method =
+      *std::ranges::find(CalibrationMethods(), method,
+                         [](CalibrationMethod each) { return Name(each); });
   if (percentile->count() > 0 &&
       options.method != CalibrationMethod::kPercentile) {
     return ReportUsage("--percentile needs --method percentile");

@@ -88,36 +88,13 @@ Result<TensorValue> OutputOf(const Session& session, size_t i) {
   return value;
 }
 
-// The output of B that is compared with output i of A: of the same name where
-// both have all names, else of the same position.
-std::vector<std::optional<size_t>> Partners(std::span<const TensorInfo> a,
-                                            std::span<const TensorInfo> b) {
-  std::vector<std::optional<size_t>> partners;
-  for (const TensorInfo& info : a) {
-    const auto found = std::ranges::find(b, info.name, &TensorInfo::name);
-    if (found != b.end()) {
-      partners.push_back(static_cast<size_t>(found - b.begin()));
-    }
-  }
-  std::vector<std::optional<size_t>> sorted = partners;
-  std::ranges::sort(sorted);
-  const bool by_name = partners.size() == a.size() &&
-                       std::ranges::adjacent_find(sorted) == sorted.end();
-  if (by_name) return partners;
-  partners.clear();
-  for (size_t i = 0; i < a.size(); ++i) {
-    partners.push_back(i < b.size() ? std::optional(i) : std::nullopt);
-  }
-  return partners;
-}
-
 Status CheckSameInputs(const Session& a, const Session& b) {
   if (a.inputs().size() != b.inputs().size()) {
     return Wrong("A has {} inputs, B has {}", a.inputs().size(),
                  b.inputs().size());
   }
   Problems problems;
-  const auto partners = Partners(a.inputs(), b.inputs());
+  const auto partners = PartnersOf(a.inputs(), b.inputs());
   for (size_t i = 0; i < partners.size(); ++i) {
     const TensorInfo& x = a.inputs()[i];
     const TensorInfo& y = b.inputs()[*partners[i]];
@@ -207,7 +184,7 @@ Result<Comparison> CompareModels(const Given& given, const Common& common,
     }
   }
   const auto outputs_a = a->session.outputs(), outputs_b = b->session.outputs();
-  const auto partners = Partners(outputs_a, outputs_b);
+  const auto partners = PartnersOf(outputs_a, outputs_b);
   std::vector<bool> used(outputs_b.size());
   for (size_t i = 0; i < outputs_a.size(); ++i) {
     Row row;

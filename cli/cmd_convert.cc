@@ -2,10 +2,12 @@
 // made smaller on the way if so wanted.
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/open_session.h"
 #include "lathe/convert.hpp"
 #include "lathe/machine.hpp"
 
@@ -57,9 +59,9 @@ int CmdConvert(std::vector<std::string> args) {
 
   const auto start = std::chrono::steady_clock::now();
   ProgressLine progress(common.quiet);
-  const Threads threads(common.threads);
   ConvertOptions options;
-  options.threads = &threads;
+  std::optional<Threads> threads;  // Only quantizing uses them.
+  if (!recipes.empty()) options.threads = &threads.emplace(common.threads);
   for (const std::string& text : recipes) {
     options.recipes.push_back(RecipeOf(text));
   }
@@ -71,9 +73,7 @@ int CmdConvert(std::vector<std::string> args) {
   const auto files = ConvertStableAudio(sources, out, options);
   progress.Clear();
   if (!files) return Report(files.error());
-  const double ms = std::chrono::duration<double, std::milli>(
-                        std::chrono::steady_clock::now() - start)
-                        .count();
+  const double ms = MillisecondsSince(start);
   const MemoryUse memory = MeasureMemory();
   if (common.json) {
     Json outputs = Json::array();

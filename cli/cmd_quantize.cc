@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/open_session.h"
 #include "fmt/ranges.h"
 #include "lathe/machine.hpp"
 #include "lathe/quantize.hpp"
@@ -130,9 +131,7 @@ int CmdQuantize(std::vector<std::string> args) {
   const auto report = Quantize(model, out, options);
   progress.Clear();
   if (!report) return Report(report.error());
-  const double ms = std::chrono::duration<double, std::milli>(
-                        std::chrono::steady_clock::now() - start)
-                        .count();
+  const double ms = MillisecondsSince(start);
   const MemoryUse memory = MeasureMemory();
   for (const RecipeRule& rule : report->rules) {
     if (!rule.problem.empty() && !explain) {

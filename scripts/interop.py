@@ -42,11 +42,7 @@ def name_keyed(name, shape, scale=1.0):
     return (np.float32(scale) * u).reshape(shape)
 
 
-FP16 = [{"regex": ".*", "operation": "*", "algorithm_key": "float_casting",
-         "op_config": {"weight_tensor_config": {"num_bits": 16,
-                                                "dtype": "FLOAT"},
-                       "compute_precision": "FLOAT",
-                       "explicit_dequantize": True}}]
+FP16 = ROOT / "examples/recipes/fp16.json"
 # Recipes, and whether all arithmetic is in float32.
 RECIPES = {"fp16": True, "weight_only_wi8_afp32": True,
            "dynamic_wi8_afp32": False, "weight_only_wi4_afp32": True,
@@ -254,9 +250,8 @@ def main():
             print(f"golden values skipped: no {options.golden.name}")
         check_runtimes("tiny", work / "tiny", lathe, report)
         check_runtimes("nano", work / "nano", lathe, report)
-        (work / "fp16.json").write_text(json.dumps(FP16))
         for recipe, exact in RECIPES.items():
-            file = work / "fp16.json" if recipe == "fp16" else recipe
+            file = FP16 if recipe == "fp16" else recipe
             convert(lathe, nano, work / recipe, "--recipe", str(file))
             check_quantized(work / recipe, work / "nano", recipe, exact, lathe,
                             report)

@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lathe/lathe.hpp"
@@ -24,6 +25,10 @@ enum class CalibrationMethod : uint8_t {
   kPercentile,  // All but a part of the values on each side.
   kEntropy,     // The clip that changes the distribution least, for 8 bits.
 };
+
+// "minmax", "moving-average", "percentile", "entropy".
+LATHE_EXPORT std::string_view Name(CalibrationMethod method);
+LATHE_EXPORT std::span<const CalibrationMethod> CalibrationMethods();
 
 struct CalibrateOptions {
   CalibrationMethod method = CalibrationMethod::kMinMax;

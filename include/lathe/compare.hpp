@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,12 @@ struct TensorDifference {
 LATHE_EXPORT TensorDifference Compare(const TensorValue& a,
                                       const TensorValue& b,
                                       const Tolerance& tolerance);
+
+// For each tensor of `a` the position of its counterpart in `b`, such as the
+// outputs of two models: of the same name where all names of `a` are there and
+// lead to different tensors, else of the same position, if there is one.
+LATHE_EXPORT std::vector<std::optional<size_t>> PartnersOf(
+    std::span<const TensorInfo> a, std::span<const TensorInfo> b);
 
 }  // namespace lathe
 

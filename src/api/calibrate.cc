@@ -145,8 +145,6 @@ class Calibration {
   }
 
   Status Write(const std::string& path, uint64_t samples) {
-    constexpr const char* kMethods[] = {"minmax", "moving-average",
-                                        "percentile", "entropy"};
     std::vector<quant::CalibratedTensor> tensors;
     for (Entry& entry : entries_) {
       quant::CalibratedTensor tensor{
@@ -169,8 +167,7 @@ class Calibration {
     std::ostream out(&buffer);
     const Status written = quant::WriteCalibration(
         tensors, static_cast<int64_t>(samples),
-        {{"method", kMethods[static_cast<size_t>(options_.method)]},
-         {"tool", "lathe"}},
+        {{"method", std::string(Name(options_.method))}, {"tool", "lathe"}},
         out);
     LATHE_TRY(buffer.status());
     LATHE_TRY(written);
@@ -229,6 +226,26 @@ class Calibration {
 };
 
 }  // namespace
+
+std::string_view Name(CalibrationMethod method) {
+  switch (method) {
+    case CalibrationMethod::kMovingAverage:
+      return "moving-average";
+    case CalibrationMethod::kPercentile:
+      return "percentile";
+    case CalibrationMethod::kEntropy:
+      return "entropy";
+    default:
+      return "minmax";
+  }
+}
+
+std::span<const CalibrationMethod> CalibrationMethods() {
+  static constexpr CalibrationMethod kAll[] = {
+      CalibrationMethod::kMinMax, CalibrationMethod::kMovingAverage,
+      CalibrationMethod::kPercentile, CalibrationMethod::kEntropy};
+  return kAll;
+}
 
 Result<CalibrateReport> Calibrate(const std::string& model,
                                   std::span<const Samples> data,

@@ -2,6 +2,8 @@
 
 #include "lathe/compare.hpp"
 
+#include <algorithm>
+
 #include "src/report/compare.h"
 
 namespace lathe {
@@ -25,6 +27,27 @@ Tolerance DefaultTolerance(ElementType type) {
 TensorDifference Compare(const TensorValue& a, const TensorValue& b,
                          const Tolerance& tolerance) {
   return report::CompareValues(a, b, tolerance);
+}
+
+std::vector<std::optional<size_t>> PartnersOf(std::span<const TensorInfo> a,
+                                              std::span<const TensorInfo> b) {
+  std::vector<std::optional<size_t>> partners;
+  for (const TensorInfo& info : a) {
+    const auto found = std::ranges::find(b, info.name, &TensorInfo::name);
+    if (found != b.end()) {
+      partners.push_back(static_cast<size_t>(found - b.begin()));
+    }
+  }
+  std::vector<std::optional<size_t>> sorted = partners;
+  std::ranges::sort(sorted);
+  const bool by_name = partners.size() == a.size() &&
+                       std::ranges::adjacent_find(sorted) == sorted.end();
+  if (by_name) return partners;
+  partners.clear();
+  for (size_t i = 0; i < a.size(); ++i) {
+    partners.push_back(i < b.size() ? std::optional(i) : std::nullopt);
+  }
+  return partners;
 }
 
 }  // namespace lathe

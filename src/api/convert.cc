@@ -59,21 +59,21 @@ Result<std::vector<ConvertedFile>> ConvertStableAudio(
     const ConvertOptions& options) {
   return Guarded([&]() -> Result<std::vector<ConvertedFile>> {
     LATHE_ASSIGN(const Recipes recipes, RecipesOf(options.recipes));
-    std::optional<Threads> own;
-    if (options.threads == nullptr) own.emplace();
-    const Threads& threads = own ? *own : *options.threads;
-
     std::array<uint32_t, kModels.size()> quantized_ops = {};
     importer::Conversion conversion;
     conversion.stop = options.stop;
     conversion.progress = options.progress;
+    std::optional<Threads> threads;
+    if (!options.recipes.empty()) {
+      threads = options.threads ? *options.threads : Threads();
+    }
     conversion.rewrite =
         [&](std::string_view model,
             const graph::Graph& graph) -> Result<std::optional<graph::Graph>> {
       const size_t i = std::ranges::find(kModels, model) - std::begin(kModels);
       if (!recipes[i]) return std::nullopt;
       quant::QuantizeOptions how;
-      how.pool = &threads.state()->pool;
+      how.pool = &threads->state()->pool;
       how.stop = options.stop;
       auto result = quant::QuantizeGraph(graph, *recipes[i], nullptr, how);
       if (!result) {

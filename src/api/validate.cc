@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "lathe/compare.hpp"
 #include "src/api/single_ops.h"
 #include "src/api/state.h"
 #include "src/report/accuracy.h"
@@ -29,24 +30,6 @@ using Partner = std::optional<size_t>;
 // Of the float model's values that wait for the other's: enough to let the two
 // run at once, little against the models.
 constexpr uint64_t kWindowBytes = uint64_t{64} << 20;
-
-// The position in b for each of a: by name where b has all names, else by
-// position.
-std::vector<Partner> Partners(std::span<const TensorInfo> a,
-                              std::span<const TensorInfo> b) {
-  std::vector<Partner> partners;
-  for (const TensorInfo& info : a) {
-    const auto found = std::ranges::find(b, info.name, &TensorInfo::name);
-    if (found == b.end()) break;
-    partners.emplace_back(static_cast<size_t>(found - b.begin()));
-  }
-  if (partners.size() == a.size()) return partners;
-  partners.clear();
-  for (size_t i = 0; i < a.size(); ++i) {
-    partners.push_back(i < b.size() ? Partner(i) : std::nullopt);
-  }
-  return partners;
-}
 
 template <typename T>
 void QuantizeTo(std::span<const float> x, const QuantizationInfo& q,
@@ -132,8 +115,8 @@ class Validation {
       return Invalid("the float model has {} inputs, the quantized one {}",
                      r->inputs().size(), t->inputs().size());
     }
-    const auto inputs = Partners(r->inputs(), t->inputs());
-    const auto outputs = Partners(r->outputs(), t->outputs());
+    const auto inputs = PartnersOf(r->inputs(), t->inputs());
+    const auto outputs = PartnersOf(r->outputs(), t->outputs());
     if (!options_.outputs_only) PairTensors(*r, *t, outputs);
     for (uint64_t i = 0; i < samples.count; ++i) {
       if (Stopped(options_.stop)) {

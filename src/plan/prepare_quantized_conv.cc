@@ -25,6 +25,23 @@ bool OneScale(const QuantizedWeights& weights) {
       weights.scales, [&](float scale) { return scale == weights.scales[0]; });
 }
 
+// Of float or integer x; the activation is the operator's.
+Result<Tables> ConvTablesOf(const Lowering& lowering, const Node& node,
+                            int32_t x, int32_t bias,
+                            const QuantizedWeights& weights) {
+  LATHE_ASSIGN(const kernels::Activation activation,
+               ActivationOf(node.op->options));
+  if (IsFloat(lowering, x)) {
+    return FloatTablesOf(lowering, bias, activation, weights);
+  }
+  IntegerOutput what{x, node.outputs[0], bias};
+  what.wide = lowering.TypeOf(x) == Type::kInt16 &&
+              SumsWide(lowering, node, bias, true);
+  what.float_product = lowering.TypeOf(x) == Type::kUint8;
+  what.activation = activation;
+  return TablesOf(lowering, what, weights);
+}
+
 // CONV_2D and TRANSPOSE_CONV from here on: `conv` knows the shape.
 Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
                int32_t x, int32_t w, int32_t bias,
@@ -85,38 +102,26 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
 
 Status PrepareConv2dQuantized(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], w = node.inputs[1];
-  const int32_t bias = InputOf(node, 2), y = node.outputs[0];
+  const int32_t bias = InputOf(node, 2);
   const kernels::ConvShape shape = Conv2dShapeOf(lowering, node);
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
   LATHE_ASSIGN(const QuantizedWeights weights,
                WeightsOf(lowering, w, shape.out_c, 0));
   kernels::IntConv conv =
       kernels::PlanIntConv(kernels::ChooseQuantized(lowering.options().isa),
                            shape, lowering.options().threads);
-  Tables tables;
-  if (IsFloat(lowering, x)) {
-    LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
-    conv.asymmetric = !OneScale(weights) || shape.groups != 1;
-  } else {
-    IntegerOutput what{x, y, bias};
-    what.wide = lowering.TypeOf(x) == Type::kInt16 &&
-                SumsWide(lowering, node, bias, true);
-    what.float_product = lowering.TypeOf(x) == Type::kUint8;
-    what.activation = activation;
-    LATHE_ASSIGN(tables, TablesOf(lowering, what, weights));
-  }
+  conv.asymmetric =
+      IsFloat(lowering, x) && (!OneScale(weights) || shape.groups != 1);
+  LATHE_ASSIGN(const Tables tables,
+               ConvTablesOf(lowering, node, x, bias, weights));
   return AddConv(lowering, node, std::move(conv), x, w, bias, weights, tables,
                  fmt::format("int-conv-g{}", shape.groups), FlopsOf(shape));
 }
 
 Status PrepareTransposeConvQuantized(Lowering& lowering, const Node& node) {
   const int32_t w = node.inputs[1], x = node.inputs[2];
-  const int32_t bias = InputOf(node, 3), y = node.outputs[0];
+  const int32_t bias = InputOf(node, 3);
   const kernels::TransposeConvShape shape =
       TransposeConvShapeOf(lowering, node);
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
   LATHE_ASSIGN(const QuantizedWeights weights,
                WeightsOf(lowering, w, shape.out_c, 0));
   if (shape.stride_h * shape.stride_w > kMostPhases) {
@@ -126,18 +131,9 @@ Status PrepareTransposeConvQuantized(Lowering& lowering, const Node& node) {
   kernels::IntConv conv = kernels::PlanIntTransposeConv(
       kernels::ChooseQuantized(lowering.options().isa), shape,
       lowering.options().threads);
-  Tables tables;
-  if (IsFloat(lowering, x)) {
-    LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
-    conv.asymmetric = true;
-  } else {
-    IntegerOutput what{x, y, bias};
-    what.wide = lowering.TypeOf(x) == Type::kInt16 &&
-                SumsWide(lowering, node, bias, true);
-    what.float_product = lowering.TypeOf(x) == Type::kUint8;
-    what.activation = activation;
-    LATHE_ASSIGN(tables, TablesOf(lowering, what, weights));
-  }
+  conv.asymmetric = IsFloat(lowering, x);
+  LATHE_ASSIGN(const Tables tables,
+               ConvTablesOf(lowering, node, x, bias, weights));
   // Which phases there are depends on sizes and padding too.
   std::string layout =
       fmt::format("int-tconv-s{}.{}", shape.stride_h, shape.stride_w);
@@ -156,25 +152,14 @@ Status PrepareDepthwiseQuantized(Lowering& lowering, const Node& node) {
   depthwise.kernels = &kernels::ChooseQuantized(lowering.options().isa);
   depthwise.threads = lowering.options().threads;
   const kernels::ConvShape& shape = depthwise.shape;
-  LATHE_ASSIGN(const kernels::Activation activation,
-               ActivationOf(node.op->options));
   LATHE_ASSIGN(const QuantizedWeights weights,
                WeightsOf(lowering, w, shape.out_c, 3));
   LATHE_ASSIGN(const Activations activations, ActivationsOf(lowering, x));
   depthwise.dynamic = depthwise.asymmetric = activations.dynamic;
   depthwise.type = activations.type;
   depthwise.zero = activations.zero;
-  Tables tables;
-  if (activations.dynamic) {
-    LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
-  } else {
-    IntegerOutput what{x, y, bias};
-    what.wide = lowering.TypeOf(x) == Type::kInt16 &&
-                SumsWide(lowering, node, bias, true);
-    what.float_product = lowering.TypeOf(x) == Type::kUint8;
-    what.activation = activation;
-    LATHE_ASSIGN(tables, TablesOf(lowering, what, weights));
-  }
+  LATHE_ASSIGN(const Tables tables,
+               ConvTablesOf(lowering, node, x, bias, weights));
   LATHE_TRY(NeedConstantIfNarrow(lowering, w));
   const size_t n = lowering.Elements(w);
   const bool flip = weights.flip;

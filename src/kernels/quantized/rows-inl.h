@@ -188,6 +188,21 @@ void Finish(const FinishRows& rows) {
   }
 }
 
+// Finish of a level whose vectors requantize a row: requantize_row(rows, sums
+// of the row, its int8, uint8 or int16 output).
+template <typename Row>
+void FinishWith(const FinishRows& rows, Row requantize_row) {
+  if (rows.kind != FinishRows::Kind::kRequantize) return Finish(rows);
+  const auto each = [&]<typename T>(T) {
+    for (size_t i = 0; i < rows.rows; ++i) {
+      requantize_row(rows, SumsOf<int32_t>(rows, i), OutputOf<T>(rows, i));
+    }
+  };
+  if (rows.type == Integer::kInt8) return each(int8_t{});
+  if (rows.type == Integer::kUint8) return each(uint8_t{});
+  each(int16_t{});
+}
+
 template <typename T>
 void CenterAs(const T* x, size_t n, int32_t zero, int16_t* __restrict to) {
   for (size_t i = 0; i < n; ++i) to[i] = static_cast<int16_t>(x[i] - zero);

@@ -100,18 +100,10 @@ void RequantizeRow(const FinishRows& rows, const int32_t* sums, T* y) {
   }
 }
 
-template <typename T>
-void RequantizeAll(const FinishRows& rows) {
-  for (size_t i = 0; i < rows.rows; ++i) {
-    RequantizeRow(rows, SumsOf<int32_t>(rows, i), OutputOf<T>(rows, i));
-  }
-}
-
 void FinishFast(const FinishRows& rows) {
-  if (rows.kind != FinishRows::Kind::kRequantize) return Finish(rows);
-  if (rows.type == Integer::kInt8) return RequantizeAll<int8_t>(rows);
-  if (rows.type == Integer::kUint8) return RequantizeAll<uint8_t>(rows);
-  RequantizeAll<int16_t>(rows);
+  FinishWith(rows, [](const FinishRows& all, const int32_t* sums, auto* y) {
+    RequantizeRow(all, sums, y);
+  });
 }
 
 void Dot(const DotTile& tile) {
