@@ -147,6 +147,19 @@ TEST_F(Cli, CalibrateReadsOneSampleStackedSamplesAndFolders) {
   EXPECT_EQ(Read("s.json"), "old");
 }
 
+TEST_F(Cli, ValidateTellsEverySoundMetricOfAWaveformAsANumber) {
+  const Ran ran = Lathe("validate " + Nano("decoder") + Nano("decoder") +
+                        "--outputs-only --audio --json -q");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = Json::parse(ran.out);
+  ASSERT_EQ(json["audio"].size(), 1u);
+  const Json& metrics = json["audio"][0]["metrics"];
+  EXPECT_EQ(metrics["nsim"], 1);
+  for (const auto& [name, value] : metrics.items()) {
+    EXPECT_TRUE(value.is_number()) << name;
+  }
+}
+
 TEST_F(Cli, CalibrateAndValidateRefuseWrongLines) {
   const std::string model = Nano("decoder");
   const struct {

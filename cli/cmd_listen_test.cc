@@ -1,6 +1,7 @@
 // lathe listen-test: how far one sound is from another, by formulas.
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,17 +23,34 @@ using audio::StoredSound;
 std::vector<std::string> MetricNames() {
   std::vector<std::string> names;
   for (const Metric& metric : audio::Metrics()) names.emplace_back(metric.name);
+  names.emplace_back("drift");
   return names;
 }
 
-double ValueOf(const SoundDistance& d, const std::string& name) {
-  return d.*std::ranges::find(audio::Metrics(), name, &Metric::name)->value;
+// A number that is told and that a limit may be set on.
+struct Value {
+  std::string_view name;
+  double value;
+  std::string_view says;
+};
+
+std::vector<Value> ValuesOf(const SoundDistance& d,
+                            const std::optional<double>& drift) {
+  std::vector<Value> values;
+  for (const Metric& metric : audio::Metrics()) {
+    values.push_back({metric.name, d.*metric.value, metric.says});
+  }
+  if (drift) {
+    values.push_back(
+        {"drift", *drift,
+         "of the distance to other seeds; 0 when equal, 1 another draw"});
+  }
+  return values;
 }
 
-bool Within(const SoundDistance& d, const std::vector<Limit>& limits) {
-  return std::ranges::all_of(limits, [&](const Limit& limit) {
-    return limit.within(ValueOf(d, limit.metric));
-  });
+bool Keeps(const std::vector<Value>& values, const Limit& limit) {
+  return limit.within(
+      std::ranges::find(values, limit.metric, &Value::name)->value);
 }
 
 Json SoundJson(const std::string& path, const StoredSound& sound, double lufs,
@@ -45,7 +63,8 @@ Json SoundJson(const std::string& path, const StoredSound& sound, double lufs,
           {"true_peak_dbtp", peak}};
 }
 
-void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
+void PrintResult(const SoundDistance& d, const std::vector<Value>& values,
+                 const std::vector<Limit>& limits, bool within) {
   std::vector<std::vector<std::string>> table = {
       {"metric", "value", "", ""},
       {"loudness, LUFS",
@@ -54,22 +73,20 @@ void PrintResult(const SoundDistance& d, const std::vector<Limit>& limits) {
       {"true peak, dBTP",
        fmt::format("{:.2f}, {:.2f}", d.reference_peak_dbtp, d.other_peak_dbtp),
        "", "reference, other"}};
-  for (const Metric& metric : audio::Metrics()) {
-    if (std::isnan(d.*metric.value)) continue;
+  for (const Value& value : values) {
     std::string verdict;
     for (const Limit& limit : limits) {
-      if (limit.metric == metric.name && !limit.within(d.*metric.value)) {
+      if (limit.metric == value.name && !limit.within(value.value)) {
         verdict = "beyond";
       }
     }
-    table.push_back({std::string(metric.name),
-                     fmt::format("{:.6g}", d.*metric.value), verdict,
-                     std::string(metric.says)});
+    table.push_back({std::string(value.name),
+                     fmt::format("{:.6g}", value.value), verdict,
+                     std::string(value.says)});
   }
   PrintTable(table);
   if (limits.empty()) return;
-  fmt::print("{}\n",
-             Within(d, limits) ? "within the limits" : "beyond the limits");
+  fmt::print("{}\n", within ? "within the limits" : "beyond the limits");
 }
 
 }  // namespace
@@ -125,34 +142,34 @@ int CmdListenTest(std::vector<std::string> args) {
   }
   if (const Status s = problems.Finish(); !s) return Report(s.error());
   const StopsAtOnce stops;
-  auto d = audio::CompareSounds(reference->view(), other->view());
+  const auto d = audio::CompareSounds(reference->view(), other->view());
   if (!d) {
     return Report({d.error().code, fmt::format("{}, {}: {}", reference_path,
                                                other_path, d.error().message)});
   }
+  std::optional<double> drift;
   if (!seeds.empty()) {
     std::vector<audio::SoundView> views;
     for (const StoredSound& seed : seeds) views.push_back(seed.view());
-    const auto drift =
+    const auto found =
         audio::Drift(reference->view(), d->log_mel_distance, views);
-    if (!drift) {
-      return Report({drift.error().code,
-                     fmt::format("--seeds: {}", drift.error().message)});
+    if (!found) {
+      return Report({found.error().code,
+                     fmt::format("--seeds: {}", found.error().message)});
     }
-    d->drift = *drift;
+    drift = *found;
   }
-  const bool within = Within(*d, *limits);
+  const std::vector<Value> values = ValuesOf(*d, drift);
+  const bool within = std::ranges::all_of(
+      *limits, [&](const Limit& limit) { return Keeps(values, limit); });
   if (!common.json) {
-    PrintResult(*d, *limits);
+    PrintResult(*d, values, *limits, within);
     return within ? 0 : 1;
   }
-  Json values, kept = Json::array();
-  for (const Metric& metric : audio::Metrics()) {
-    const double value = (*d).*metric.value;
-    if (!std::isnan(value)) values[metric.name] = value;
-  }
+  Json numbers, kept = Json::array();
+  for (const Value& value : values) numbers[value.name] = value.value;
   for (const Limit& limit : *limits) {
-    kept.push_back(LimitJson(limit, limit.within(ValueOf(*d, limit.metric))));
+    kept.push_back(LimitJson(limit, Keeps(values, limit)));
   }
   const MemoryUse memory = MeasureMemory();
   PrintJson(
@@ -161,7 +178,7 @@ int CmdListenTest(std::vector<std::string> args) {
                                d->reference_peak_dbtp)},
        {"other",
         SoundJson(other_path, *other, d->other_lufs, d->other_peak_dbtp)},
-       {"metrics", values},
+       {"metrics", numbers},
        {"limits", kept},
        {"within", within},
        {"peak_rss_bytes", memory.peak_rss_bytes},

@@ -79,8 +79,6 @@ std::span<const Metric> Metrics() {
              "other minus reference; 0 when equal"},
       Metric{"true_peak_difference_db", &D::true_peak_difference_db,
              "other minus reference; 0 when equal"},
-      Metric{"drift", &D::drift,
-             "of the distance to other seeds; 0 when equal, 1 another draw"},
   };
   return kMetrics;
 }

@@ -4,7 +4,6 @@
 #ifndef LATHE_APPS_AUDIO_METRICS_METRICS_H_
 #define LATHE_APPS_AUDIO_METRICS_METRICS_H_
 
-#include <limits>
 #include <span>
 #include <string_view>
 
@@ -27,7 +26,6 @@ struct SoundDistance {
   double nsim = 0;                    // gammatone.h
   double loudness_difference_lu = 0;  // Other minus reference.
   double true_peak_difference_db = 0;
-  double drift = std::numeric_limits<double>::quiet_NaN();  // Drift, if asked.
 
   double reference_lufs = 0, other_lufs = 0;            // loudness.h
   double reference_peak_dbtp = 0, other_peak_dbtp = 0;  // loudness.h
