@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <concepts>
 #include <cstring>
 #include <iterator>
+#include <type_traits>
+#include <variant>
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
@@ -37,7 +41,42 @@ uint64_t SaturatingMultiply(uint64_t a, uint64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
 }
 
+// A file may hold NaN, which is not equal to itself as a number.
+template <typename T>
+bool SameBits(const T& a, const T& b) {
+  return a == b;
+}
+bool SameBits(double a, double b) {
+  return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
+}
+bool SameBits(float a, float b) {
+  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+}
+template <std::floating_point T>
+bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
+  return std::ranges::equal(a, b, [](T x, T y) { return SameBits(x, y); });
+}
+
 }  // namespace
+
+bool Quantization::operator==(const Quantization& other) const {
+  return SameBits(min, other.min) && SameBits(max, other.max) &&
+         SameBits(scale, other.scale) && zero_point == other.zero_point &&
+         axis == other.axis && details == other.details &&
+         custom == other.custom && scales_tensor == other.scales_tensor &&
+         zero_points_tensor == other.zero_points_tensor &&
+         block_size == other.block_size && axes == other.axes;
+}
+
+bool Attribute::operator==(const Attribute& other) const {
+  if (name != other.name || value.index() != other.value.index()) return false;
+  return std::visit(
+      [&](const auto& mine) {
+        return SameBits(mine,
+                        std::get<std::decay_t<decltype(mine)>>(other.value));
+      },
+      value);
+}
 
 std::string_view Name(Type type) {
   const auto index = static_cast<size_t>(type);

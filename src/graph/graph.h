@@ -106,7 +106,7 @@ struct Quantization {
   int32_t block_size = 0;
   std::vector<int32_t> axes;  // kMultiAxis
 
-  bool operator==(const Quantization&) const = default;
+  bool operator==(const Quantization& other) const;  // Floats by their bits.
 };
 
 // The format's sparse storage, kept as it is stored.
@@ -153,7 +153,7 @@ using AttributeValue =
 struct Attribute {
   std::string name;
   AttributeValue value;
-  bool operator==(const Attribute&) const = default;
+  bool operator==(const Attribute& other) const;  // Floats by their bits.
 };
 
 // An options table. Only fields that differ from the schema's default are

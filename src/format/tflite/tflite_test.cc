@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "flatbuffers/flatbuffers.h"
 #include "gmock/gmock.h"
@@ -154,6 +155,26 @@ TEST(Tflite, StoresASharedBufferOnceAndDropsUnusedOnes) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->buffers.size(), 2U);
   EXPECT_EQ(FirstDifference(graph, *read), "");
+}
+
+TEST(Tflite, ReadsBackNumbersThatAreNone) {
+  // Found by the fuzzer: a NaN in a range is the same NaN after a round trip.
+  Graph graph = FromText(R"(graph g
+    input x: float32[4]
+    y = LEAKY_RELU(x)
+    output y)");
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  graph.subgraphs[0].tensors[0].quantization.emplace().min = {nan};
+  graph.subgraphs[0].ops[0].options = {.table = "LeakyReluOptions",
+                                       .fields = {{"alpha", nan}}};
+  const auto bytes = WriteTfliteToMemory(graph);
+  ASSERT_TRUE(bytes);
+  const auto read = ReadTflite(*bytes, nullptr, "memory");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(FirstDifference(graph, *read), "");
+  graph.subgraphs[0].tensors[0].quantization->min = {0};
+  EXPECT_EQ(FirstDifference(graph, *read),
+            "subgraph 0: tensor 0 'x': quantization");
 }
 
 TEST(Tflite, LeavesNothingBehindWhenWritingFails) {
