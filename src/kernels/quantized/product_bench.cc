@@ -92,6 +92,8 @@ void AddShapes(benchmark::internal::Benchmark* bench) {
   for (const int64_t m : {1, 16, 130, 256}) {
     bench->Args({m, 1024, 1024})->Args({m, 6144, 1536});
   }
+  // Of the diffusion transformer of Stable Audio Open Small.
+  bench->Args({257, 8192, 1024})->Args({257, 1024, 4096});
 }
 
 const bool kRegistered = [] {
