@@ -13,16 +13,15 @@ function(lathe_flags target)
     $<INSTALL_INTERFACE:include>)
   if(LATHE_SANITIZE STREQUAL "address")
     target_compile_options(${target} PUBLIC -fsanitize=address,undefined
-      -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
-  elseif(LATHE_SANITIZE STREQUAL "fuzzer")
-    target_compile_options(${target} PUBLIC
-      -fsanitize=fuzzer-no-link,address,undefined
-      -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+      -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+      -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/cmake/sanitizer_ignore.txt)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   elseif(LATHE_SANITIZE STREQUAL "thread")
     target_compile_options(${target} PUBLIC -fsanitize=thread)
     target_link_options(${target} PUBLIC -fsanitize=thread)
+  endif()
+  if(LATHE_FUZZ)
+    target_compile_options(${target} PUBLIC -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
 

@@ -14,8 +14,8 @@ void GemmF32Scalar(const Tile& tile) {
       float sum = tile.accumulate ? c[j] : (tile.bias ? tile.bias[j] : 0.0f);
       for (size_t tap = 0; tap < tile.taps; ++tap) {
         const float* a = tile.a + i * tile.a_stride + tap * tile.a_tap_stride;
-        const float* b = tile.b + tap * tile.b_tap_stride + j;
-        for (size_t p = 0; p < tile.k; ++p) sum += a[p] * b[p * tile.width];
+        const float* b = tile.b + tap * tile.b_tap_stride;
+        for (size_t p = 0; p < tile.k; ++p) sum += a[p] * b[p * tile.width + j];
       }
       if (tile.finish) {
         sum = std::min(std::max(sum, tile.clamp.low), tile.clamp.high);
