@@ -327,5 +327,38 @@ TEST(Fixtures, OfTheZooAgreeWithPyTorchOnEveryLevel) {
   }
 }
 
+// --- quant -------------------------------------------------------------------
+
+// A table with a scale per block, in front of other operators.
+TEST(Fixtures, OfBlockwiseTablesGiveWhatTheFormatsOwnKernelsGive) {
+  const fs::path quant = kRoot / "quant";
+  if (!fs::exists(quant)) GTEST_SKIP() << "no " << quant;
+  for (const std::string& isa : Levels()) {
+    for (const std::string model :
+         {"embedding_fc.dyn4b32", "tied_embedding.dyn4b32",
+          "transformer_ln.llmmix"}) {
+      SCOPED_TRACE(testing::Message() << model << " on " << isa);
+      const fs::path folder = quant / "cases" / model;
+      const auto opened = Model::Open(folder / "expected.tflite");
+      ASSERT_TRUE(opened) << opened.error().message;
+      SessionOptions options;
+      options.isa = isa;
+      auto session = Session::Create(*opened, options);
+      ASSERT_TRUE(session) << session.error().message;
+      const std::string name = model.substr(0, model.find('.'));
+      const Array input =
+          ReadNpy(quant / "inputs" / name / "test/serving_default/args_0.npy");
+      ASSERT_TRUE(session->SetInput("args_0", input.bytes));
+      const Status ran = session->Run();
+      ASSERT_TRUE(ran) << ran.error().message;
+      const auto found = session->OutputBytes("output_0");
+      ASSERT_TRUE(found);
+      ExpectNear(ElementType::kFloat32, *found,
+                 ReadNpy(folder / "opt/serving_default/output_0.npy").bytes,
+                 2e-5, 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lathe

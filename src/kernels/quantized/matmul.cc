@@ -105,6 +105,10 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  job % layout.row_blocks * layout.tiles_per_block * kTileRows;
              const size_t row_last =
                  std::min(m, row_first + layout.tiles_per_block * kTileRows);
+             Product scaled = product;
+             if (product.block != 0) {
+               scaled.block_scales += b_batch * BlockScaleCount(product);
+             }
              for (size_t panel = first; panel < last;
                   ++panel, packed += panel_bytes) {
                if (Stopped(stop)) return;
@@ -112,7 +116,7 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  RowTile tile = rows.Tile(product, a_batch * m + row,
                                           std::min(kTileRows, row_last - row));
                  tile.first = (batch * m + row) * product.n;
-                 RunTile(product, output, tile, panel, panel + 1, packed, own);
+                 RunTile(scaled, output, tile, panel, panel + 1, packed, own);
                }
              }
            });
