@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 
 #include "src/kernels/quantized/matmul.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 #include "src/plan/prepare_quantized.h"
 
@@ -89,11 +91,63 @@ std::vector<int8_t> LessZeros(const Blocks& blocks, const int8_t* from,
   return weights;
 }
 
-// Packs constant matrices B, one behind the other, and behind them the scales
-// of their blocks, where there are any; makes the product read those.
-Result<Packed> PackMatrices(Lowering& lowering, int32_t w, size_t matrices,
-                            const std::optional<Blocks>& blocks,
+// The format's old order of int8 weights [n, k]: tiles of 4 rows and 16
+// columns, one behind the other.
+constexpr size_t kShuffledRows = 4, kShuffledColumns = 16;
+
+std::vector<int8_t> Unshuffled(const int8_t* from, size_t n, size_t k) {
+  std::vector<int8_t> weights(n * k);
+  for (size_t row = 0; row < n; row += kShuffledRows) {
+    for (size_t column = 0; column < k; column += kShuffledColumns) {
+      for (size_t i = 0; i < kShuffledRows; ++i, from += kShuffledColumns) {
+        std::copy_n(from, kShuffledColumns,
+                    weights.data() + (row + i) * k + column);
+      }
+    }
+  }
+  return weights;
+}
+
+// Of shuffled weights and their uint8 activations the format's kernel takes 128
+// off, whatever the file says; the weights have lost it already.
+Result<QuantizedWeights> ShuffledWeightsOf(const Lowering& lowering, int32_t x,
+                                           int32_t w) {
+  const graph::Shape& shape = lowering.ShapeOf(w);
+  if (lowering.TypeOf(w) != Type::kUint8 || !lowering.IsConstant(w) ||
+      shape[0] % kShuffledRows != 0 || shape[1] % kShuffledColumns != 0) {
+    return Unsupported(
+        "shuffled weights \"{}\" {}{}; allowed are constant uint8 in tiles of "
+        "{} by {}",
+        lowering.NameOf(w), Name(lowering.TypeOf(w)), graph::ToString(shape),
+        kShuffledRows, kShuffledColumns);
+  }
+  for (const int32_t tensor : {x, w}) {
+    LATHE_ASSIGN(const Lowering::Affine affine, lowering.AffineOf(tensor));
+    if (affine.zero_point != 128) {
+      return Invalid("zero point {} of \"{}\"; shuffled weights allow only 128",
+                     affine.zero_point, lowering.NameOf(tensor));
+    }
+  }
+  LATHE_ASSIGN(QuantizedWeights weights,
+               WeightsOf(lowering, w, static_cast<size_t>(shape[0]), 0));
+  weights.zero = 0;
+  weights.flip = false;
+  return weights;
+}
+
+// How constant matrices B are stored.
+struct StoredMatrices {
+  size_t count = 1;
+  std::optional<Blocks> blocks;
+  bool shuffled = false;
+};
+
+// Packs them one behind the other, and behind them the scales of their blocks,
+// where there are any; makes the product read those.
+Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
+                            const StoredMatrices& stored,
                             kernels::IntMatmul& matmul) {
+  const auto& [matrices, blocks, shuffled] = stored;
   kernels::Product& product = matmul.product;
   const size_t each = kernels::PackedBytes(product);
   const size_t scales_at = RoundUp(matrices * each, sizeof(float));
@@ -101,6 +155,7 @@ Result<Packed> PackMatrices(Lowering& lowering, int32_t w, size_t matrices,
   std::string layout =
       fmt::format("int-matrix-{}-z{}-{}x{}-k{}", product.name(),
                   product.weight_zero, product.n, product.k, matmul.b_k_stride);
+  if (shuffled) layout += "-shuffled";
   if (blocks) {
     const graph::Quantization& q = *lowering.QuantizationOf(w);
     layout +=
@@ -116,8 +171,10 @@ Result<Packed> PackMatrices(Lowering& lowering, int32_t w, size_t matrices,
             std::vector<int8_t> plain;
             if (blocks && blocks->zeros) {
               plain = LessZeros(*blocks, from, matrices * count);
-              from = plain.data();
+            } else if (shuffled) {
+              plain = Unshuffled(from, product.n, product.k);
             }
+            if (!plain.empty()) from = plain.data();
             for (size_t i = 0; i < matrices; ++i) {
               PackMatrix(matmul, from + i * count, to.data() + i * each);
               if (!blocks) continue;
@@ -187,10 +244,8 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], w = node.inputs[1];
   const int32_t bias = InputOf(node, 2), y = node.outputs[0];
   const graph::Options& options = node.op->options;
-  if (options.Int("weights_format") != 0) {
-    return Unsupported("weights_format {} has no kernel",
-                       options.Int("weights_format"));
-  }
+  StoredMatrices stored;
+  stored.shuffled = options.Int("weights_format") != 0;
   const size_t n = static_cast<size_t>(lowering.ShapeOf(w)[0]);
   const size_t k = static_cast<size_t>(lowering.ShapeOf(w)[1]);
   kernels::IntMatmul matmul;
@@ -211,7 +266,6 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   QuantizedWeights weights;
   Tables tables;
   FusedActivation late = FusedActivation::kNone;
-  std::optional<Blocks> blocks;
   if (activations.dynamic) {
     kernels::Activation activation = kernels::Activation::kNone;
     late = LateActivationOf(options);
@@ -219,10 +273,10 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
       LATHE_ASSIGN(activation, ActivationOf(options));
     }
     if (HasBlocks(lowering, w)) {
-      LATHE_ASSIGN(blocks, BlocksForProduct(lowering, w));
+      LATHE_ASSIGN(stored.blocks, BlocksForProduct(lowering, w));
       LATHE_ASSIGN(tables, BlockTablesOf(lowering, bias, activation));
       matmul.a.asymmetric = true;
-      matmul.product.block = blocks->size;
+      matmul.product.block = stored.blocks->size;
     } else {
       LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
@@ -235,7 +289,11 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
                          Name(lowering.TypeOf(x)));
     }
     LATHE_ASSIGN(const kernels::Activation activation, ActivationOf(options));
-    LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
+    if (stored.shuffled) {
+      LATHE_ASSIGN(weights, ShuffledWeightsOf(lowering, x, w));
+    } else {
+      LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
+    }
     IntegerOutput what{x, y, bias};
     const bool wide_weights = lowering.TypeOf(w) == Type::kInt16;
     what.wide = wide_weights || (lowering.TypeOf(x) == Type::kInt16 &&
@@ -271,13 +329,22 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   LATHE_TRY(NeedConstantIfNarrow(lowering, w));
   Packed packed;
   if (matmul.packed) {
-    LATHE_ASSIGN(packed, PackMatrices(lowering, w, 1, blocks, matmul));
+    LATHE_ASSIGN(packed, PackMatrices(lowering, w, stored, matmul));
   } else {
     step.inputs.push_back(w);
   }
   if (bias >= 0) step.inputs.push_back(bias);
   step.scratch_bytes = kernels::IntMatmulScratchBytes(matmul);
   const size_t elements = lowering.Elements(y);
+  // Shuffled weights come with an output for the kernel's own use.
+  const int32_t workspace =
+      stored.shuffled ? node.outputs[1] : graph::kNoTensor;
+  const size_t workspace_bytes =
+      stored.shuffled ? lowering.Elements(workspace) : 0;
+  if (stored.shuffled) {
+    LATHE_TRY(NeedType(lowering, workspace, Type::kUint8));
+    step.outputs.push_back(workspace);
+  }
   step.run = [=](const StepContext& context) -> Status {
     kernels::RunIntMatmul(matmul, OutputAt(*tables, context, bias, y),
                           context.tensors[x],
@@ -286,6 +353,8 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     if (late != FusedActivation::kNone) {
       ApplyLate(late, elements, context.As<float>(y));
     }
+    if (workspace >= 0)
+      std::memset(context.tensors[workspace], 0, workspace_bytes);
     return {};
   };
   lowering.Add(std::move(step));
@@ -316,7 +385,8 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   matmul.batches = a_index.size();
   matmul.packed = lowering.IsConstant(b) && lowering.TypeOf(b) != Type::kInt16;
 
-  std::optional<Blocks> blocks;
+  StoredMatrices stored;
+  stored.count = MatricesOf(sb);
   const bool raw = lowering.TypeOf(y) == Type::kInt32;
   QuantizedWeights weights;
   Tables tables;
@@ -338,13 +408,13 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
             "float32 with adj_y true",
             Name(lowering.TypeOf(a)), adj_y);
       }
-      LATHE_ASSIGN(blocks, BlocksForProduct(lowering, b));
-      product.block = blocks->size;
+      LATHE_ASSIGN(stored.blocks, BlocksForProduct(lowering, b));
+      product.block = stored.blocks->size;
       matmul.a.asymmetric = true;
     } else {
       LATHE_ASSIGN(weights, WeightsOf(lowering, b, product.n, channels));
     }
-    if (blocks) {
+    if (stored.blocks) {
       LATHE_ASSIGN(tables, BlockTablesOf(lowering, graph::kNoTensor,
                                          kernels::Activation::kNone));
     } else if (activations.dynamic) {
@@ -352,13 +422,9 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, graph::kNoTensor,
                                          kernels::Activation::kNone, weights));
     } else {
-      if (weights.per_channel) {
-        return Unsupported(
-            "scales per channel of the second operand have no kernel");
-      }
       IntegerOutput what{a, y};
       what.wide = lowering.TypeOf(a) == Type::kInt16;
-      what.float_product = true;
+      what.float_product = !weights.per_channel;
       LATHE_ASSIGN(tables, TablesOf(lowering, what, weights));
     }
   }
@@ -392,8 +458,7 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   LATHE_TRY(NeedConstantIfNarrow(lowering, b));
   Packed packed;
   if (matmul.packed) {
-    LATHE_ASSIGN(packed,
-                 PackMatrices(lowering, b, MatricesOf(sb), blocks, matmul));
+    LATHE_ASSIGN(packed, PackMatrices(lowering, b, stored, matmul));
   } else {
     step.inputs.push_back(b);
   }
