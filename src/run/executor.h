@@ -107,8 +107,9 @@ class Executor {
   uint64_t memory_bytes() const;
 
  private:
-  Executor(Shared& shared, size_t subgraph)
-      : shared_(shared), subgraph_(subgraph) {}
+  Executor(Shared& shared, size_t subgraph, const Executor* caller)
+      : shared_(shared), subgraph_(subgraph), caller_(caller) {}
+  Status Start(const std::vector<graph::Shape>& shapes);
 
   const graph::Subgraph& Source() const {
     return shared_.graph->subgraphs[subgraph_];
@@ -119,6 +120,11 @@ class Executor {
   bool AtEnd() const {
     return !stages_.empty() && NextOp() == Source().ops.size();
   }
+
+  // Of the memory limit, which all executors of the session have in common.
+  uint64_t MemoryLeft() const;
+  // Whether an operator reads the tensor or it is an output.
+  bool IsUsed(int32_t tensor) const;
 
   Status PlanAhead();
   // What a plan takes from the values that its first operator reads: the shapes
@@ -155,11 +161,12 @@ class Executor {
                          const RunOptions& options);
   Result<Executor*> ChildFor(size_t subgraph,
                              const std::vector<graph::KnownTensor>& arguments);
-  void Own(int32_t tensor, std::span<const std::byte> bytes,
-           const graph::KnownTensor& facts);
+  Status Own(int32_t tensor, std::span<const std::byte> bytes,
+             const graph::KnownTensor& facts);
 
   Shared& shared_;
   size_t subgraph_;
+  const Executor* caller_;  // Null: nobody called it.
   std::vector<graph::KnownTensor> known_;
   std::vector<std::byte*> pointers_;  // By tensor; null: nowhere yet.
   std::vector<size_t> sizes_;         // Bytes there.
