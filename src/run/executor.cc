@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "src/graph/shape_rule.h"
@@ -431,8 +432,42 @@ void Executor::Show(std::span<const int32_t> tensors,
   }
 }
 
+void Executor::Tell(const Stage& stage, size_t first, size_t at, double ms,
+                    const RunOptions& options) const {
+  if (caller_ == nullptr) {
+    if (options.on_step != nullptr && *options.on_step) {
+      (*options.on_step)(first + at, ms);
+    }
+    return;
+  }
+  if (options.on_inner_step == nullptr || !*options.on_inner_step) return;
+  const plan::Plan& plan = stage.session.plan();
+  InnerStep told;
+  told.subgraph = subgraph_;
+  told.step = first + at;
+  told.ms = ms;
+  int32_t output = graph::kNoTensor;
+  if (at < plan.steps.size()) {
+    const plan::Step& step = plan.steps[at];
+    told.name = step.name;
+    told.kernel = step.kernel;
+    told.flops = step.flops;
+    if (!step.outputs.empty()) output = step.outputs[0];
+  } else {
+    const graph::Op& op = Source().ops[stage.next_op - 1];
+    told.name = Name(op.code);
+    if (!op.outputs.empty()) output = op.outputs[0];
+  }
+  if (output >= 0) told.tensor = Source().tensors[output].name;
+  (*options.on_inner_step)(told);
+}
+
 Status Executor::Run(const RunOptions& options) {
   size_t step = 0;
+  const bool tells =
+      caller_ == nullptr
+          ? options.on_step != nullptr && *options.on_step
+          : options.on_inner_step != nullptr && *options.on_inner_step;
   const bool shows = options.on_tensor != nullptr && *options.on_tensor;
   for (size_t i = 0; i < stages_.size() || !AtEnd(); ++i) {
     if (i > 0 && i < stages_.size() && !StillHolds(*stages_[i])) DropStages(i);
@@ -441,11 +476,10 @@ Status Executor::Run(const RunOptions& options) {
     }
     Stage& stage = *stages_[i];
     OnStep on_step;
-    if (options.on_step != nullptr && *options.on_step) {
-      on_step = [&, step](size_t at, double ms) {
-        (*options.on_step)(step + at, ms);
-      };
-    }
+    const auto tell = [&, step](size_t at, double ms) {
+      Tell(stage, step, at, ms, options);
+    };
+    if (tells) on_step = std::cref(tell);  // Too large to be held unallocated.
     if (shows) {
       if (i == 0) Show(Source().inputs, options);
       Show(stage.shown[0], options);
@@ -465,10 +499,12 @@ Status Executor::Run(const RunOptions& options) {
                   PlaceOf(Source(), stage.next_op - 1), status.error().message);
     }
     if (shows) Show(Source().ops[stage.next_op - 1].outputs, options);
-    if (options.on_step != nullptr && *options.on_step) {
-      (*options.on_step)(
-          step, std::chrono::duration<double, std::milli>(Clock::now() - start)
-                    .count());
+    if (tells) {
+      const double ms =
+          std::chrono::duration<double, std::milli>(Clock::now() - start)
+              .count();
+      const size_t last = stage.session.plan().steps.size();
+      Tell(stage, step - last, last, ms, options);
     }
     ++step;
     // Shapes other than those that later plans were made for.
@@ -566,9 +602,7 @@ Result<Executor*> Executor::Call(size_t subgraph,
   for (size_t i = 0; i < arguments.size(); ++i) {
     LATHE_TRY(Feed(*child, child->Source().inputs[i], Bytes(arguments[i])));
   }
-  RunOptions inner = options;
-  inner.on_step = nullptr;
-  LATHE_TRY(child->Run(inner));
+  LATHE_TRY(child->Run(options));
   return child;
 }
 
@@ -592,8 +626,6 @@ Status Executor::RunBranch(const graph::Op& op,
 Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
   const auto cond = static_cast<size_t>(op.options.Int("cond_subgraph_index"));
   const auto body = static_cast<size_t>(op.options.Int("body_subgraph_index"));
-  RunOptions inner = options;
-  inner.on_step = nullptr;
   const bool shows = options.on_tensor != nullptr && *options.on_tensor;
   // Where the state lies: in this executor, then where the body left it, or, if
   // that memory is written before it is read, in `held`.
@@ -616,7 +648,7 @@ Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
       if (subgraph == cond && !tested[i] && !shows) continue;
       LATHE_TRY(Feed(*child, inputs[i], state[i]));
     }
-    LATHE_TRY(child->Run(inner));
+    LATHE_TRY(child->Run(options));
     return child;
   };
   for (;;) {
