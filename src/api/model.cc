@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "src/api/fold.h"
 #include "src/api/state.h"
 #include "src/base/mapped_file.h"
 #include "src/format/tflite/tflite.h"
@@ -138,6 +139,7 @@ Status Finish(Model::State& state) {
   }
   passes::PassOptions options;
   options.skip = state.options.skip_passes;
+  options.fold = EvaluateConstant;
   return passes::RunPasses(state.graph, options);
 }
 
