@@ -105,8 +105,9 @@ Result<Blocks> BlocksOf(const Lowering& lowering, int32_t tensor) {
   blocks.size = static_cast<size_t>(q.block_size);
   const graph::Shape& shape = lowering.ShapeOf(tensor);
   if (shape.empty() || shape.back() % q.block_size != 0) {
-    return Invalid("blocks of {} along the last axis of \"{}\" {}", blocks.size,
-                   lowering.NameOf(tensor), graph::ToString(shape));
+    return Invalid("block size {}; it must divide the last axis of \"{}\" {}",
+                   blocks.size, lowering.NameOf(tensor),
+                   graph::ToString(shape));
   }
   const size_t count = lowering.Elements(tensor) / blocks.size;
   const auto fits = [&](int32_t from, TypeMask types) {
