@@ -13,7 +13,8 @@
 namespace lathe::cli {
 namespace {
 
-Json FactsJson(const PlanFacts& facts) {
+// The part that a called subgraph has too.
+Json SubgraphJson(const PlanFacts& facts) {
   Json steps = Json::array(), stages = Json::array(), arena = Json::array(),
        none = Json::array();
   for (size_t i = 0; i < facts.steps.size(); ++i) {
@@ -55,20 +56,31 @@ Json FactsJson(const PlanFacts& facts) {
   for (const auto& [op, why] : facts.without_step) {
     none.push_back({{"op", op}, {"why", why}});
   }
+  Json called = Json::array();
+  for (const PlanFacts& one : facts.called) {
+    called.push_back(SubgraphJson(one));
+  }
   return {{"subgraph", facts.subgraph},
-          {"isa", facts.isa},
-          {"threads", facts.threads},
-          {"precision", "f32"},
+          {"subgraph_name", facts.subgraph_name},
           {"ops", facts.ops},
           {"arena_bytes", facts.arena_bytes},
-          {"packed_bytes", facts.packed_bytes},
           {"peak_step", facts.peak_step},
           {"peak_bytes", facts.peak_bytes},
           {"unplanned", facts.unplanned},
           {"stages", stages},
           {"steps", steps},
           {"without_step", none},
-          {"arena", arena}};
+          {"arena", arena},
+          {"called", called}};
+}
+
+Json FactsJson(const PlanFacts& facts) {
+  Json fields = SubgraphJson(facts);
+  fields["isa"] = facts.isa;
+  fields["threads"] = facts.threads;
+  fields["precision"] = "f32";
+  fields["packed_bytes"] = facts.packed_bytes;
+  return fields;
 }
 
 std::string FlopWords(uint64_t flops) {
@@ -111,6 +123,31 @@ void PrintSteps(const PlanFacts& facts) {
   PrintTable(rows);
 }
 
+// What steps call, and what that calls.
+void PrintCalled(const PlanFacts& facts) {
+  for (const PlannedStep& step : facts.steps) {
+    for (const uint32_t subgraph : step.calls) {
+      const auto found =
+          std::ranges::find(facts.called, subgraph, &PlanFacts::subgraph);
+      if (found != facts.called.end()) continue;
+      fmt::print(
+          "\nsubgraph {}, which {} \"{}\" runs, is planned when it first "
+          "does\n",
+          subgraph, step.name, step.tensor_name);
+    }
+  }
+  for (const PlanFacts& one : facts.called) {
+    fmt::print(
+        "\nsubgraph {} \"{}\", run by subgraph {}: {} operators in {} "
+        "steps and {} stages\n",
+        one.subgraph, one.subgraph_name, facts.subgraph, one.ops,
+        one.steps.size(), one.stages.size());
+    PrintSteps(one);
+    if (!one.unplanned.empty()) fmt::print("{}\n", one.unplanned);
+    PrintCalled(one);
+  }
+}
+
 void Print(const std::string& path, const PlanFacts& facts) {
   fmt::print(
       "{}: subgraph {}, {} operators in {} steps and {} stages; {}, {} "
@@ -144,6 +181,7 @@ void Print(const std::string& path, const PlanFacts& facts) {
     }
     PrintTable(rows);
   }
+  PrintCalled(facts);
   fmt::print("\narena {}", Bytes(facts.arena_bytes));
   if (!facts.steps.empty()) {
     fmt::print(", most alive in step {} ({})", facts.peak_step,

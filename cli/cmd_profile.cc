@@ -99,8 +99,28 @@ void PrintFacts(const std::string& path, const ProfileFacts& facts, bool group,
   fmt::print("outside the steps: {:.3f} ms\n", facts.outside_ms);
 }
 
+// Steps inside loops and branches, whose time is part of the table above.
+void PrintInner(const ProfileFacts& facts, size_t most) {
+  if (facts.inner.empty()) return;
+  std::vector<InnerTimes> inner = facts.inner;
+  std::ranges::stable_sort(inner, std::ranges::greater(), &InnerTimes::share);
+  if (most > 0 && inner.size() > most) inner.resize(most);
+  std::vector<std::vector<std::string>> rows = {
+      {"share", "ms", "times", "inside", "step", "name", "kernel", "tensor"}};
+  for (const InnerTimes& one : inner) {
+    rows.push_back({fmt::format("{:5.1f} %", 100 * one.share),
+                    fmt::format("{:.3f}", one.mean_ms),
+                    fmt::format("{:g}", one.times),
+                    fmt::format("{} {}", one.subgraph, one.subgraph_name),
+                    std::to_string(one.step), one.info.name, one.info.kernel,
+                    one.info.tensor});
+  }
+  fmt::print("\ninside called subgraphs, per run:\n");
+  PrintTable(rows);
+}
+
 Json FactsJson(const ProfileFacts& facts) {
-  Json steps = Json::array(), kinds = Json::array();
+  Json steps = Json::array(), kinds = Json::array(), inner = Json::array();
   for (const StepTimes& step : facts.steps) {
     steps.push_back({{"step", step.step},
                      {"name", step.info.name},
@@ -121,10 +141,27 @@ Json FactsJson(const ProfileFacts& facts) {
                      {"share", kind.share},
                      {"mean_ms", kind.mean_ms}});
   }
-  return {{"runs", facts.runs},       {"median_ms", facts.median_ms},
-          {"mean_ms", facts.mean_ms}, {"min_ms", facts.min_ms},
-          {"max_ms", facts.max_ms},   {"outside_ms", facts.outside_ms},
-          {"steps", steps},           {"kinds", kinds}};
+  for (const InnerTimes& one : facts.inner) {
+    inner.push_back({{"subgraph", one.subgraph},
+                     {"subgraph_name", one.subgraph_name},
+                     {"step", one.step},
+                     {"name", one.info.name},
+                     {"kernel", one.info.kernel},
+                     {"tensor", one.info.tensor},
+                     {"flops", one.info.flops},
+                     {"times", one.times},
+                     {"share", one.share},
+                     {"mean_ms", one.mean_ms}});
+  }
+  return {{"runs", facts.runs},
+          {"median_ms", facts.median_ms},
+          {"mean_ms", facts.mean_ms},
+          {"min_ms", facts.min_ms},
+          {"max_ms", facts.max_ms},
+          {"outside_ms", facts.outside_ms},
+          {"steps", steps},
+          {"kinds", kinds},
+          {"inner", inner}};
 }
 
 }  // namespace
@@ -180,6 +217,7 @@ int CmdProfile(std::vector<std::string> args) {
   SessionOptions options;
   options.signature = signature;
   options.on_step = profiler.OnStep();
+  options.on_inner_step = profiler.OnInnerStep();
   auto opened = OpenSession(path, common, threads, options);
   if (!opened) return Report(opened.error());
   Session& session = opened->session;
@@ -227,6 +265,7 @@ int CmdProfile(std::vector<std::string> args) {
     return 0;
   }
   PrintFacts(path, facts, group, most);
+  PrintInner(facts, most);
   fmt::print("{} threads, {}\n", threads.count(), IsaInUse(common));
   if (target) fmt::print("trace: {}\n", output);
   return 0;

@@ -129,6 +129,36 @@ TEST_F(Cli, ExplainShowsStagesThatWaitForValues) {
             std::string::npos);
 }
 
+TEST_F(Cli, ExplainAndProfileShowTheStepsInsideALoop) {
+  Ran ran = Lathe("explain " + Model("loop"));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("subgraph 2, which WHILE \"y\" runs, is planned when "
+                         "it first does"),
+            std::string::npos)
+      << ran.out;
+  ran = Lathe("explain " + Model("loop") + "--input x=ones --json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["subgraph_name"], "main");
+  ASSERT_EQ(json["called"].size(), 2u);
+  EXPECT_EQ(json["called"][1]["subgraph"], 2);
+  EXPECT_EQ(json["called"][1]["subgraph_name"], "double");
+  EXPECT_EQ(json["called"][1]["steps"][0]["tensor_name"], "twice");
+  EXPECT_FALSE(json["called"][1].contains("isa"));
+
+  ran = Lathe("profile " + Model("loop") + "--input x=ones --runs 2 -q --json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  json = Json::parse(ran.out);
+  ASSERT_EQ(json["steps"].size(), 1u);
+  ASSERT_EQ(json["inner"].size(), 2u);
+  EXPECT_EQ(json["inner"][0]["name"], "LESS");
+  EXPECT_EQ(json["inner"][0]["times"], 8);
+  EXPECT_EQ(json["inner"][1]["subgraph_name"], "double");
+  EXPECT_EQ(json["inner"][1]["times"], 7);  // 1 to 128.
+  ran = Lathe("profile " + Model("loop") + "--input x=ones --runs 2 -q");
+  EXPECT_NE(ran.out.find("2 double"), std::string::npos) << ran.out;
+}
+
 TEST_F(Cli, ProfileTimesStepsAndWritesATrace) {
   Ran ran = Lathe("profile " + Nano("decoder") +
                   "--runs 3 --warmup 1 -o t.json -q --json");

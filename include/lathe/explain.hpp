@@ -52,6 +52,7 @@ struct ArenaBlock {
 
 struct PlanFacts {
   size_t subgraph = 0;
+  std::string subgraph_name;
   std::string isa;  // The level asked for: no kernel is above it.
   size_t threads = 1;
   size_t ops = 0;  // Of the subgraph.
@@ -64,10 +65,14 @@ struct PlanFacts {
   // The first operator that is planned only when the model runs, and why;
   // empty: everything is planned.
   std::string unplanned;
-  uint64_t arena_bytes = 0;   // Of all stages and of what stands outside.
+  // Of all stages, of what stands outside, and of what is called.
+  uint64_t arena_bytes = 0;
   uint64_t packed_bytes = 0;  // Of the model; shared packings count once.
   size_t peak_step = 0;
   uint64_t peak_bytes = 0;  // Alive in that step.
+  // The subgraphs that its steps have run so far, each planned by itself:
+  // without isa, threads and packed_bytes.
+  std::vector<PlanFacts> called;
 };
 
 // The plan as it is now: what depends on values shows after Run.

@@ -171,6 +171,14 @@ struct StepInfo {
   uint64_t flops = 0;  // Multiply and add count as two; 0 if not counted.
 };
 
+// A step inside a branch, a loop's body or another called subgraph.
+struct InnerStep {
+  uint32_t subgraph = 0;
+  size_t step = 0;                        // Counted in that subgraph.
+  std::string_view name, tensor, kernel;  // As in StepInfo.
+  uint64_t flops = 0;
+};
+
 class Session;
 
 // A value as soon as it is there; of an input, before the first operator.
@@ -193,6 +201,9 @@ struct SessionOptions {
   // Called after each step with its index in steps() and its time. Runs on the
   // caller's thread; must not call the session.
   std::function<void(size_t step, double milliseconds)> on_step;
+  // The same of steps that one of those runs, each time; what the views show is
+  // valid until the call returns.
+  std::function<void(const InnerStep& step, double milliseconds)> on_inner_step;
   // Runs every operator on its own and keeps every result for Tensor(): slow,
   // for looking at a model.
   bool keep_all = false;

@@ -35,6 +35,16 @@ struct KindTimes {
   double mean_ms = 0, share = 0;
 };
 
+// A step inside a subgraph that steps run; its time is part of theirs.
+struct InnerTimes {
+  uint32_t subgraph = 0;
+  std::string subgraph_name;
+  size_t step = 0;  // Counted in that subgraph.
+  StepInfo info;
+  double times = 0;               // Per run.
+  double mean_ms = 0, share = 0;  // All times of a run together.
+};
+
 struct StepEvent {
   size_t run = 0, step = 0;
   double start_ms = 0, ms = 0;  // From the first run's start.
@@ -47,6 +57,7 @@ struct ProfileFacts {
   double outside_ms = 0;          // Of the mean: not inside any step.
   std::vector<StepTimes> steps;   // In the order in which they run.
   std::vector<KindTimes> kinds;   // Longest first.
+  std::vector<InnerTimes> inner;  // By subgraph and step.
   std::vector<StepEvent> events;  // Every step of every run.
 };
 
@@ -56,6 +67,10 @@ class LATHE_EXPORT Profiler {
   Profiler();
   // For SessionOptions::on_step; may outlive the profiler.
   std::function<void(size_t step, double milliseconds)> OnStep() const;
+  // For SessionOptions::on_inner_step, where loops and branches are of
+  // interest.
+  std::function<void(const InnerStep& step, double milliseconds)> OnInnerStep()
+      const;
   // Runs and records; an error is the session's.
   Status Run(Session& session);
   // What the recorded runs say. Steps that only some of the runs had (shapes

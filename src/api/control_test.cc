@@ -69,6 +69,46 @@ TEST(If, TakesTheBranchOfEachRunAndItsShape) {
   EXPECT_EQ(Read(session, "z"), (std::vector<float>{5}));
 }
 
+// 400 kB in the graph and 400 kB in the branch.
+constexpr std::string_view kTwoArenas = R"(graph main
+input  x: float32[1]
+const  many: int32[1] = 100000
+const  zero: float32[1] = 0
+const  axis: int32[1] = 0
+wide = BROADCAST_TO(x, many)
+y = SUM(wide, axis) {keep_dims=true}
+up: bool[1] = GREATER(x, zero)
+z: float32[1] = IF(up, y) {then_subgraph_index=1 else_subgraph_index=2}
+output z
+graph then
+input  x: float32[1]
+const  many: int32[1] = 100000
+const  axis: int32[1] = 0
+wide = BROADCAST_TO(x, many)
+y: float32[1] = SUM(wide, axis) {keep_dims=true}
+output y
+graph else
+input  x: float32[1]
+output x
+)";
+
+TEST(MemoryLimit, CountsTheArenasOfWhatIsCalled) {
+  for (const uint64_t limit : {700'000u, 900'000u}) {
+    ModelOptions options;
+    options.memory_limit_bytes = limit;
+    Session session = MakeSession(MakeModel(kTwoArenas, options));
+    for (const float x : {-1.0f, 1.0f, -1.0f}) {
+      Fill<float>(session, "x", {x});
+      const Status status = session.Run();
+      EXPECT_EQ(status.has_value(), x < 0 || limit > 800'000) << limit;
+      if (status) continue;
+      EXPECT_EQ(status.error().code, ErrorCode::kInvalidInput);
+      EXPECT_NE(status.error().message.find("limit"), std::string::npos)
+          << status.error().message;
+    }
+  }
+}
+
 // (a, b) from (b, a + b) while a < limit.
 constexpr std::string_view kFibonacci = R"(graph main
 input  a: float32[1]
@@ -136,6 +176,48 @@ TEST(While, ABodyMaySwapItsInputs) {
   EXPECT_EQ(Read(session, "#1"), (std::vector<float>{1, 2}));
   EXPECT_EQ(RunOn(session, {{4}, {1, 2}, {3, 4}}), (std::vector<float>{1, 2}));
   EXPECT_EQ(Read(session, "#1"), (std::vector<float>{3, 4}));
+}
+
+// a, b, c from b, b, c, which the condition does not read.
+constexpr std::string_view kTwice = R"(graph main
+input  n: float32[1]
+input  a: float32[2]
+input  b: float32[2]
+input  c: float32[2]
+m: float32[1], p: float32[2], q: float32[2], r: float32[2] = WHILE(n, a, b, c) {cond_subgraph_index=1 body_subgraph_index=2}
+output p
+output q
+output r
+graph cond
+input  n: float32[1]
+input  a: float32[2]
+input  b: float32[2]
+input  c: float32[2]
+const  zero: float32[1] = 0
+more: bool[1] = GREATER(n, zero)
+output more
+graph body
+input  n: float32[1]
+input  a: float32[2]
+input  b: float32[2]
+input  c: float32[2]
+const  one: float32[1] = 1
+less: float32[1] = SUB(n, one)
+sum: float32[2] = ADD(a, b)
+output less
+output b
+output sum
+output c
+)";
+
+TEST(While, ABodyMayHandOnSomeInputsAndReplaceOthers) {
+  Session session = MakeSession(MakeModel(kTwice));
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_EQ(RunOn(session, {{4}, {1, 2}, {1, 3}, {8, 9}}),
+              (std::vector<float>{5, 13}));
+    EXPECT_EQ(Read(session, "#1"), (std::vector<float>{8, 21}));
+    EXPECT_EQ(Read(session, "#2"), (std::vector<float>{8, 9}));
+  }
 }
 
 // x becomes [x, x] while it is not the limit's length: n counts down.

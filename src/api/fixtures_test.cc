@@ -327,5 +327,105 @@ TEST(Fixtures, OfTheZooAgreeWithPyTorchOnEveryLevel) {
   }
 }
 
+// --- quant -------------------------------------------------------------------
+
+// Numbers as a tensor of this kind stores them, which is quantized or float32.
+std::vector<std::byte> Stored(const TensorInfo& tensor,
+                              const std::vector<double>& numbers) {
+  std::vector<std::byte> bytes;
+  const auto put = [&](auto value) {
+    const auto part = std::as_bytes(std::span(&value, 1));
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  };
+  for (const double number : numbers) {
+    if (tensor.type == ElementType::kFloat32) {
+      put(static_cast<float>(number));
+      continue;
+    }
+    const double step = std::rint(number / tensor.quantization.scales[0]) +
+                        static_cast<double>(tensor.quantization.zero_points[0]);
+    if (tensor.type == ElementType::kInt8) {
+      put(static_cast<int8_t>(std::clamp(step, -128.0, 127.0)));
+    } else {
+      put(static_cast<int16_t>(std::clamp(step, -32768.0, 32767.0)));
+    }
+  }
+  return bytes;
+}
+
+// Output 0 of a case of the quantizer's fixtures, as real numbers.
+std::vector<double> RunQuantized(const std::string& model,
+                                 const std::string& isa) {
+  const fs::path quant = kRoot / "quant";
+  const auto opened = Model::Open(quant / "cases" / model / "expected.tflite");
+  EXPECT_TRUE(opened) << opened.error().message;
+  SessionOptions options;
+  options.isa = isa;
+  auto session = Session::Create(*opened, options);
+  EXPECT_TRUE(session) << session.error().message;
+  if (!session) return {};
+  const std::string name = model.substr(0, model.find('.'));
+  const Array input =
+      ReadNpy(quant / "inputs" / name / "test/serving_default/args_0.npy");
+  const Status set = session->SetInput(
+      "#0", input.type == "<f4"
+                ? Stored(session->inputs()[0],
+                         Numbers(ElementType::kFloat32, input.bytes))
+                : input.bytes);
+  EXPECT_TRUE(set) << set.error().message;
+  const Status ran = session->Run();
+  EXPECT_TRUE(ran) << ran.error().message;
+  const TensorInfo& output = session->outputs()[0];
+  std::vector<double> numbers =
+      Numbers(output.type, *session->OutputBytes("#0"));
+  for (double& number : numbers) {
+    if (output.type == ElementType::kFloat32) break;
+    number =
+        (number - static_cast<double>(output.quantization.zero_points[0])) *
+        output.quantization.scales[0];
+  }
+  return numbers;
+}
+
+// A table with a scale per block, in front of other operators.
+TEST(Fixtures, OfBlockwiseTablesGiveWhatTheFormatsOwnKernelsGive) {
+  const fs::path quant = kRoot / "quant";
+  if (!fs::exists(quant)) GTEST_SKIP() << "no " << quant;
+  for (const std::string& isa : Levels()) {
+    for (const std::string model :
+         {"embedding_fc.dyn4b32", "tied_embedding.dyn4b32",
+          "transformer_ln.llmmix"}) {
+      SCOPED_TRACE(testing::Message() << model << " on " << isa);
+      const Array wanted =
+          ReadNpy(quant / "cases" / model / "opt/serving_default/output_0.npy");
+      ExpectNear(ElementType::kFloat32,
+                 Stored(TensorInfo(), RunQuantized(model, isa)), wanted.bytes,
+                 2e-5, 0);
+    }
+  }
+}
+
+// The format's own kernels read the scales per channel as none.
+TEST(Fixtures, OfStaticProductsPerChannelAreNearTheirFloatModel) {
+  const fs::path quant = kRoot / "quant";
+  if (!fs::exists(quant)) GTEST_SKIP() << "no " << quant;
+  const Array wanted =
+      ReadNpy(quant / "float_outputs/bmm_const/serving_default/output_0.npy");
+  const auto numbers = Numbers(ElementType::kFloat32, wanted.bytes);
+  for (const std::string& isa : Levels()) {
+    for (const std::string model : {"bmm_const.s8", "bmm_const.s16"}) {
+      SCOPED_TRACE(testing::Message() << model << " on " << isa);
+      const std::vector<double> found = RunQuantized(model, isa);
+      ASSERT_EQ(found.size(), numbers.size());
+      double signal = 0, noise = 0;
+      for (size_t i = 0; i < numbers.size(); ++i) {
+        signal += numbers[i] * numbers[i];
+        noise += (numbers[i] - found[i]) * (numbers[i] - found[i]);
+      }
+      EXPECT_GT(10 * std::log10(signal / noise), 24);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lathe

@@ -133,8 +133,9 @@ Result<ModelFacts> Inspect(const std::string& path) {
   return Guarded([&]() -> Result<ModelFacts> {
     LATHE_ASSIGN(const std::shared_ptr<const MappedFile> file,
                  MappedFile::Open(path));
+    format::ExternalFiles external(path);
     LATHE_ASSIGN(const graph::Graph graph,
-                 format::ReadTflite(file->bytes(), file, path));
+                 format::ReadTflite(file->bytes(), file, path, &external));
     ModelFacts facts;
     facts.description = graph.description;
     facts.file_bytes = file->bytes().size();

@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "src/api/fold.h"
 #include "src/api/state.h"
 #include "src/base/mapped_file.h"
 #include "src/format/tflite/tflite.h"
@@ -138,6 +139,7 @@ Status Finish(Model::State& state) {
   }
   passes::PassOptions options;
   options.skip = state.options.skip_passes;
+  options.fold = EvaluateConstant;
   return passes::RunPasses(state.graph, options);
 }
 
@@ -154,7 +156,12 @@ Result<Model> Model::Open(const std::string& path,
     state->owner = file;
     state->mapped = true;
     state->options = options;
-    LATHE_ASSIGN(state->graph, format::ReadTflite(state->file, file, path));
+    format::ExternalFiles external(path);
+    LATHE_ASSIGN(state->graph,
+                 format::ReadTflite(state->file, file, path, &external));
+    for (const auto& [name, part] : external.files()) {
+      state->external.push_back(part);
+    }
     LATHE_TRY(Finish(*state));
     return Model(std::move(state));
   });
@@ -188,12 +195,15 @@ Result<uint64_t> Model::ContentHash() const {
     XXH3_state_t* hash = XXH3_createState();
     if (hash == nullptr) return SystemError("out of memory");
     XXH3_64bits_reset(hash);
-    for (size_t at = 0; at < state_->file.size(); at += kPiece) {
-      const auto piece =
-          state_->file.subspan(at, std::min(kPiece, state_->file.size() - at));
-      XXH3_64bits_update(hash, piece.data(), piece.size());
-      if (state_->mapped) GiveBackPages(piece);
-    }
+    const auto add = [&](std::span<const std::byte> file) {
+      for (size_t at = 0; at < file.size(); at += kPiece) {
+        const auto piece = file.subspan(at, std::min(kPiece, file.size() - at));
+        XXH3_64bits_update(hash, piece.data(), piece.size());
+        if (state_->mapped) GiveBackPages(piece);
+      }
+    };
+    add(state_->file);
+    for (const auto& part : state_->external) add(part->bytes());
     state_->hash = XXH3_64bits_digest(hash);
     XXH3_freeState(hash);
   }

@@ -36,6 +36,18 @@ uint64_t ConstantBytes(const graph::Graph& graph) {
   return bytes;
 }
 
+// Whether every constant lies in a mapped file: the reader copies those that
+// are not aligned, and their pages must stay.
+bool AllMapped(const graph::Graph& graph, const void* file,
+               const format::ExternalFiles& external) {
+  return std::ranges::all_of(graph.buffers, [&](const graph::Buffer& buffer) {
+    return buffer.empty() || buffer.owner.get() == file ||
+           std::ranges::any_of(external.files(), [&](const auto& entry) {
+             return buffer.owner.get() == entry.second.get();
+           });
+  });
+}
+
 QuantizeReport Report(const quant::Quantized& quantized) {
   QuantizeReport report;
   for (const quant::OpReport& op : quantized.ops) {
@@ -67,8 +79,9 @@ Result<QuantizeReport> Quantize(const std::string& model,
     }
     LATHE_ASSIGN(const std::shared_ptr<const MappedFile> file,
                  MappedFile::Open(model));
+    format::ExternalFiles external(model);
     LATHE_ASSIGN(const graph::Graph graph,
-                 format::ReadTflite(file->bytes(), file, model));
+                 format::ReadTflite(file->bytes(), file, model, &external));
 
     std::optional<Threads> own;
     if (options.threads == nullptr) own.emplace();
@@ -79,7 +92,7 @@ Result<QuantizeReport> Quantize(const std::string& model,
     };
     quant::QuantizeOptions converted;
     converted.behaviour = behaviour;
-    converted.in_mapping = true;
+    converted.in_mapping = AllMapped(graph, file.get(), external);
     converted.pool = &threads.state()->pool;
     converted.stop = options.stop;
     converted.progress = [&](double fraction) { progress(0, fraction); };
@@ -89,6 +102,9 @@ Result<QuantizeReport> Quantize(const std::string& model,
                      options.stats.empty() ? nullptr : &statistics, converted));
     QuantizeReport report = Report(quantized);
     report.input_bytes = file->bytes().size();
+    for (const auto& [name, part] : external.files()) {
+      report.input_bytes += part->bytes().size();
+    }
     const uint64_t structure =
         report.input_bytes - std::min(report.input_bytes, ConstantBytes(graph));
     report.output_bytes = structure + ConstantBytes(quantized.graph);

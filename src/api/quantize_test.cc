@@ -28,8 +28,10 @@ std::vector<float> Random(size_t count, uint32_t seed) {
   return values;
 }
 
-// A file with one FULLY_CONNECTED of `width` inputs.
-void WriteModel(const std::string& path, int32_t width) {
+// A file with one FULLY_CONNECTED of `width` inputs. `weights`: another file
+// in its folder, which holds them from byte 2 on.
+void WriteModel(const std::string& path, int32_t width,
+                const std::string& weights = {}) {
   graph::Graph graph = graph::Graph::Empty();
   graph::Builder b(graph, "main");
   const TensorId x =
@@ -41,6 +43,19 @@ void WriteModel(const std::string& path, int32_t width) {
   const std::pair<std::string, TensorId> inputs[] = {{"x", x}};
   const std::pair<std::string, TensorId> outputs[] = {{"y", y}};
   ASSERT_TRUE(b.Finish("serving", inputs, outputs));
+  if (!weights.empty()) {
+    graph::Tensor& tensor = graph.subgraphs[0].tensors[w];
+    const std::span<const std::byte> bytes = graph.BufferOf(tensor).bytes;
+    std::ofstream(std::filesystem::path(path).parent_path() / weights,
+                  std::ios::binary)
+        .write("..", 2)
+        .write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    graph.external_buffer_groups = {weights};
+    graph.external_buffers = {{1, 0, 2, bytes.size(), ""}};
+    tensor.external_buffer = 1;
+    tensor.buffer = 0;
+  }
   const Status written = format::WriteTflite(graph, path);
   ASSERT_TRUE(written) << written.error().message;
 }
@@ -81,6 +96,35 @@ TEST(Quantize, EveryKindOfRotationRunsHere) {
     // 8 bits and dynamic activations: 0.7 % is usual.
     EXPECT_LT(std::sqrt(error / size), 0.02);
   }
+}
+
+TEST(Quantize, OfWeightsInAnotherFileGivesTheSameModel) {
+  const TempFolder folder;
+  WriteModel(folder / "whole.tflite", 4096);
+  WriteModel(folder / "parts.tflite", 4096, "weights.bin");
+  EXPECT_EQ(RunModel(folder / "whole.tflite", 4096),
+            RunModel(folder / "parts.tflite", 4096));
+  QuantizeOptions options;
+  options.recipe = "dynamic_wi8_afp32";
+  for (const std::string name : {"whole", "parts"}) {
+    const auto report = Quantize(folder / (name + ".tflite"),
+                                 folder / (name + "8.tflite"), options);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_GT(report->input_bytes, 4096u * 8 * 4);
+  }
+  EXPECT_EQ(RunModel(folder / "whole8.tflite", 4096),
+            RunModel(folder / "parts8.tflite", 4096));
+}
+
+TEST(ExternalBuffers, CountInTheHashOfTheModel) {
+  const TempFolder folder;
+  WriteModel(folder / "model.tflite", 64, "weights.bin");
+  const uint64_t before = *Model::Open(folder / "model.tflite")->ContentHash();
+  EXPECT_EQ(*Model::Open(folder / "model.tflite")->ContentHash(), before);
+  std::fstream(folder / "weights.bin",
+               std::ios::binary | std::ios::in | std::ios::out)
+      .put('!');
+  EXPECT_NE(*Model::Open(folder / "model.tflite")->ContentHash(), before);
 }
 
 TEST(Quantize, WithoutATargetItOnlyPredicts) {

@@ -93,6 +93,75 @@ TEST(Profiler, RecordsEachStepOfEachRun) {
   }
 }
 
+// n counts down; x doubles.
+constexpr const char* kLoop = R"(graph main
+input n: float32[1]
+input x: float32[4]
+m: float32[1], y: float32[4] = WHILE(n, x) {cond_subgraph_index=1 body_subgraph_index=2}
+z = EXP(y)
+output z
+graph cond
+input n: float32[1]
+input x: float32[4]
+const zero: float32[1] = 0
+more: bool[1] = GREATER(n, zero)
+output more
+graph body
+input n: float32[1]
+input x: float32[4]
+const one: float32[1] = 1
+less: float32[1] = SUB(n, one)
+twice: float32[4] = ADD(x, x)
+output less
+output twice
+)";
+
+TEST(Explain, ShowsWhatStepsHaveRun) {
+  const auto model = OpenText(kLoop);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = Session::Create(*model);
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_TRUE(Explain(*session)->called.empty());
+  Fill<float>(*session, "n", {3});
+  ASSERT_TRUE(session->Run());
+  const auto facts = Explain(*session);
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ(facts->subgraph_name, "main");
+  ASSERT_EQ(facts->called.size(), 2u);
+  EXPECT_EQ(facts->called[0].subgraph_name, "cond");
+  EXPECT_EQ(facts->called[1].subgraph, 2u);
+  ASSERT_EQ(facts->called[1].steps.size(), 2u);
+  EXPECT_EQ(facts->called[1].steps[1].tensor_name, "twice");
+  EXPECT_GE(facts->arena_bytes,
+            facts->called[0].arena_bytes + facts->called[1].arena_bytes);
+}
+
+TEST(Profiler, AddsUpTheStepsInsideLoops) {
+  const auto model = OpenText(kLoop);
+  ASSERT_TRUE(model) << model.error().message;
+  Profiler profiler;
+  SessionOptions options;
+  options.on_step = profiler.OnStep();
+  options.on_inner_step = profiler.OnInnerStep();
+  auto session = Session::Create(*model, options);
+  ASSERT_TRUE(session) << session.error().message;
+  for (const float rounds : {3.0f, 4.0f}) {
+    Fill<float>(*session, "n", {rounds});
+    ASSERT_TRUE(profiler.Run(*session));
+  }
+  const ProfileFacts facts = profiler.Facts(*session);
+  EXPECT_EQ(facts.steps.size(), 2u);
+  ASSERT_EQ(facts.inner.size(), 3u);
+  EXPECT_EQ(facts.inner[0].info.name, "GREATER");
+  EXPECT_EQ(facts.inner[0].times, 4.5);
+  EXPECT_EQ(facts.inner[2].subgraph_name, "body");
+  EXPECT_EQ(facts.inner[2].info.tensor, "twice");
+  EXPECT_EQ(facts.inner[2].times, 3.5);
+  double inside = 0;
+  for (const InnerTimes& one : facts.inner) inside += one.mean_ms;
+  EXPECT_LE(inside, facts.mean_ms);
+}
+
 TEST(Session, ResizesInputsThatOnlyFitTogether) {
   const auto model = OpenText(R"(graph main
 input x: float32[2,8] resizable[-1,8]

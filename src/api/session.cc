@@ -485,6 +485,16 @@ Status Session::Run() {
     options.pool = &state_->threads.state()->pool;
     options.stop = state_->options.stop;
     options.on_step = &state_->options.on_step;
+    run::OnInnerStep on_inner_step;
+    if (state_->options.on_inner_step) {
+      on_inner_step = [this](const run::InnerStep& told) {
+        state_->options.on_inner_step(
+            {static_cast<uint32_t>(told.subgraph), told.step, told.name,
+             told.tensor, told.kernel, told.flops},
+            told.ms);
+      };
+      options.on_inner_step = &on_inner_step;
+    }
     run::OnTensor on_tensor;
     if (state_->options.on_tensor) {
       on_tensor = [this](const run::Shown& shown) {

@@ -13,6 +13,7 @@
 
 #include "lathe/lathe.hpp"
 #include "src/base/cpu.h"
+#include "src/base/mapped_file.h"
 #include "src/base/thread_pool.h"
 #include "src/graph/graph.h"
 #include "src/plan/packed_cache.h"
@@ -30,6 +31,8 @@ struct Model::State {
   std::shared_ptr<const void> owner;
   std::span<const std::byte> file;
   bool mapped = false;
+  // Other files that hold constants, by their names' order.
+  std::vector<std::shared_ptr<const MappedFile>> external;
   ModelOptions options;
   graph::Graph graph;  // Passes have run.
   std::vector<SignatureInfo> signatures;

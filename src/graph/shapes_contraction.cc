@@ -150,6 +150,16 @@ Status Conv3dTranspose(RuleCall& call) {
 }
 
 Status FullyConnected(RuleCall& call) {
+  // Shuffled weights come with an output for the kernel's own use.
+  const bool shuffled = call.op.options.Int("weights_format") == 1;
+  const size_t outputs = shuffled ? 2 : 1;
+  if (call.outputs.size() != outputs) {
+    return Invalid("{} outputs; allowed: {}", call.outputs.size(), outputs);
+  }
+  if (shuffled) {
+    LATHE_TRY(call.RequireType(0, {Type::kUint8}));
+    LATHE_TRY(call.RequireType(1, {Type::kUint8}));
+  }
   LATHE_TRY(call.RequireRank(1, 2, 2));
   const Shape& x = call.ShapeOf(0);
   const Shape& w = call.ShapeOf(1);
@@ -173,6 +183,7 @@ Status FullyConnected(RuleCall& call) {
     out.push_back(static_cast<int64_t>(rows));
   }
   out.push_back(w[0]);
+  if (shuffled) LATHE_TRY(call.Give(1, Type::kUint8, x));
   return call.Give(0, call.In(0).type, out);
 }
 
@@ -205,7 +216,7 @@ constexpr RuleRow kRules[] = {
     {OpCode::kTransposeConv, 3, 4, 1, TransposeConv},
     {OpCode::kConv3d, 2, 3, 1, Conv3d},
     {OpCode::kConv3dTranspose, 3, 4, 1, Conv3dTranspose},
-    {OpCode::kFullyConnected, 2, 3, 1, FullyConnected},
+    {OpCode::kFullyConnected, 2, 3, -1, FullyConnected},
     {OpCode::kBatchMatmul, 2, 2, 1, BatchMatmul},
 };
 

@@ -260,8 +260,10 @@ void VerifyDetails(const Subgraph& subgraph, const Tensor& tensor,
   }
   if (q.block_size < 1 || tensor.shape.empty() ||
       tensor.shape.back() % q.block_size != 0) {
-    problems.Add("blocks of {} along the last axis of {}", q.block_size,
-                 ToString(tensor.shape));
+    problems.Add(
+        "block size {}; it must be above 0 and divide the last axis "
+        "of {}",
+        q.block_size, ToString(tensor.shape));
   }
 }
 

@@ -118,6 +118,12 @@ const Case kCases[] = {
        TensorAt(g, 2).quantization->block_size = 3;
      },
      "scales are tensor 99"},
+    {"blocks that do not fit",
+     [](Graph& g) {
+       TensorAt(g, 2).quantization->details = Quantization::Details::kBlockwise;
+       TensorAt(g, 2).quantization->block_size = 0;
+     },
+     "block size 0; it must be above 0 and divide the last axis of"},
     {"sparse order",
      [](Graph& g) { TensorAt(g, 1).sparsity = Sparsity{{0, 0}, {}, {}}; },
      "sparse dims"},

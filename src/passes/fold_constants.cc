@@ -22,6 +22,16 @@ using graph::Type;
 // All folded constants of a graph together: a small file must not grow to
 // fill the memory.
 constexpr uint64_t kMostFoldedBytes = uint64_t{256} << 20;
+// All that is read and written to work constants out: a small file must not
+// take long to open. What one operator costs however small it is, counts as
+// kLeastWork bytes.
+constexpr uint64_t kMostWork = uint64_t{256} << 20;
+constexpr uint64_t kLeastWork = uint64_t{16} << 10;
+
+// What has been spent on a graph.
+struct Spent {
+  uint64_t folded_bytes = 0, work = 0;
+};
 
 // What stays although its inputs are constants. A DEQUANTIZE of weights would
 // double them; kernels read the narrow ones. The others have side effects, run
@@ -88,11 +98,11 @@ std::vector<std::byte> BytesOf(const KnownTensor& known) {
 class Folder {
  public:
   Folder(Graph& graph, Subgraph& subgraph, const PassOptions& options,
-         uint64_t& folded_bytes)
+         Spent& spent)
       : graph_(graph),
         subgraph_(subgraph),
         options_(options),
-        folded_bytes_(folded_bytes),
+        spent_(spent),
         fixed_shapes_(!HasResizableInputs(graph)),
         known_(graph::StoredTensors(graph, subgraph)),
         is_output_(subgraph.tensors.size()) {
@@ -158,7 +168,7 @@ class Folder {
       bytes += size;
     }
     return bytes <= options_.largest_fold_bytes &&
-           bytes <= kMostFoldedBytes - folded_bytes_;
+           bytes <= kMostFoldedBytes - spent_.folded_bytes;
   }
 
   void Store(int32_t output, uint32_t buffer) {
@@ -183,7 +193,7 @@ class Folder {
 
   void StoreAll(const Op& op, const std::vector<std::vector<std::byte>>& all) {
     for (size_t i = 0; i < all.size(); ++i) {
-      folded_bytes_ += all[i].size();
+      spent_.folded_bytes += all[i].size();
       graph_.buffers.push_back(graph::MakeBuffer(all[i]));
       Store(op.outputs[i], static_cast<uint32_t>(graph_.buffers.size() - 1));
     }
@@ -208,6 +218,15 @@ class Folder {
 
   bool Evaluate(const Op& op) {
     if (!options_.fold) return false;
+    uint64_t work = kLeastWork;
+    for (const int32_t input : op.inputs) {
+      if (input >= 0) work += graph_.BufferOf(subgraph_.tensors[input]).size();
+    }
+    for (const int32_t output : op.outputs) {
+      work += graph::ByteCount(known_[output].type, known_[output].shape);
+    }
+    if (work > kMostWork - spent_.work) return false;
+    spent_.work += work;
     const auto values = options_.fold(graph_, subgraph_, op);
     if (!values || values->size() != op.outputs.size()) return false;
     for (size_t i = 0; i < values->size(); ++i) {
@@ -223,7 +242,7 @@ class Folder {
   Graph& graph_;
   Subgraph& subgraph_;
   const PassOptions& options_;
-  uint64_t& folded_bytes_;
+  Spent& spent_;
   bool fixed_shapes_;
   std::vector<KnownTensor> known_;
   std::vector<bool> is_output_;
@@ -232,9 +251,9 @@ class Folder {
 }  // namespace
 
 Status FoldConstants(Graph& graph, const PassOptions& options) {
-  uint64_t folded_bytes = 0;
+  Spent spent;
   for (Subgraph& subgraph : graph.subgraphs) {
-    Folder(graph, subgraph, options, folded_bytes).Run();
+    Folder(graph, subgraph, options, spent).Run();
   }
   return {};
 }

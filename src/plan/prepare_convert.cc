@@ -49,6 +49,18 @@ struct Scales {
 };
 
 Result<Scales> ScalesOf(const Lowering& lowering, int32_t tensor) {
+  if (HasBlocks(lowering, tensor)) {
+    LATHE_ASSIGN(const Blocks blocks, BlocksOf(lowering, tensor));
+    Scales scales;
+    scales.n = lowering.Elements(tensor);
+    scales.inner = blocks.size;
+    scales.channels = std::max<size_t>(scales.n / blocks.size, 1);
+    for (size_t i = 0; i < scales.channels && scales.n > 0; ++i) {
+      scales.scale.push_back(blocks.Scale(i));
+      scales.zero.push_back(blocks.Zero(i));
+    }
+    return scales;
+  }
   const graph::Quantization* q = lowering.QuantizationOf(tensor);
   if (q == nullptr || q->scale.empty()) {
     return Invalid("tensor {} \"{}\" {} has no scale", tensor,
@@ -87,9 +99,14 @@ Status PrepareDequantize(Lowering& lowering, const Node& node) {
   std::string how = std::string(Name(type));
   if (type != Type::kFloat16 && type != Type::kBfloat16) {
     LATHE_ASSIGN(scales, ScalesOf(lowering, x));
-    how +=
-        fmt::format(" {} {} {:a} {}", scales.channels, scales.inner,
-                    fmt::join(scales.scale, ","), fmt::join(scales.zero, ","));
+    how += fmt::format(" {} {} ", scales.channels, scales.inner);
+    const graph::Quantization& q = *lowering.QuantizationOf(x);
+    if (HasBlocks(lowering, x)) {
+      how += fmt::format("blocks {} {}", q.scales_tensor, q.zero_points_tensor);
+    } else {
+      how += fmt::format("{:a} {}", fmt::join(scales.scale, ","),
+                         fmt::join(scales.zero, ","));
+    }
   }
   if (lowering.IsConstant(x)) {
     lowering.MakeConstant(

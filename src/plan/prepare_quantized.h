@@ -33,6 +33,24 @@ struct QuantizedWeights {
 Result<QuantizedWeights> WeightsOf(const Lowering& lowering, int32_t w,
                                    size_t n, size_t channels);
 
+// Weights with a scale for each `size` neighbours along the last axis, as the
+// file stores them.
+struct Blocks {
+  size_t size = 0;
+  graph::Type scale_type = graph::Type::kFloat16;
+  const std::byte* scales = nullptr;
+  graph::Type zero_type = graph::Type::kInt8;
+  const std::byte* zeros = nullptr;  // Null: all are 0.
+
+  // Of block i, counted in the order of the weights.
+  float Scale(size_t i) const;
+  int32_t Zero(size_t i) const;
+};
+bool HasBlocks(const Lowering& lowering, int32_t tensor);
+// Of a tensor that has them. Errors: kInvalidInput unless the tensors that its
+// quantization names are constants with one number for each block.
+Result<Blocks> BlocksOf(const Lowering& lowering, int32_t tensor);
+
 // Arrays behind a kernels::Output, and the parts of it that do not change.
 struct OutputTables {
   std::vector<int32_t> multiplier, shift;

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
-#include "src/base/half.h"
 #include "src/kernels/quantized/matmul.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 #include "src/plan/prepare_quantized.h"
 
@@ -43,46 +44,161 @@ void ChooseBytes(const Lowering& lowering, kernels::IntMatmul& matmul) {
   }
 }
 
-// Scales of blocks along the last axis, as Product::block_scales has them.
-Result<std::vector<float>> BlockScalesOf(const Lowering& lowering, int32_t w,
-                                         const kernels::Product& product) {
-  const size_t n = product.n, k = product.k;
-  const graph::Quantization& q = *lowering.QuantizationOf(w);
-  const size_t block = static_cast<size_t>(q.block_size);
-  if (block % 2 != 0) {
-    return Unsupported("blocks of {} weights have no kernel", block);
+// Blocks of weights whose products a kernel can sum one by one: along k, of
+// constants.
+Result<Blocks> BlocksForProduct(const Lowering& lowering, int32_t w) {
+  if (!lowering.IsConstant(w)) {
+    return Unsupported("its weights \"{}\" are not a constant",
+                       lowering.NameOf(w));
   }
-  if (q.zero_points_tensor > 0) {
-    return Unsupported("blocks of weights with zero points have no kernel");
+  if (lowering.TypeOf(w) == Type::kUint8) {
+    return Unsupported("blocks of uint8 weights have no kernel");
   }
-  const int32_t from = q.scales_tensor;
-  const size_t blocks = k / block;
-  const Type type = lowering.TypeOf(from);
-  if (!lowering.IsConstant(from) || lowering.Elements(from) != n * blocks ||
-      (type != Type::kFloat16 && type != Type::kFloat32 &&
-       type != Type::kBfloat16)) {
-    return Invalid(
-        "scales \"{}\" {}{}; needed are {} constant 16- or 32-bit floats",
-        lowering.NameOf(from), Name(type),
-        graph::ToString(lowering.ShapeOf(from)), n * blocks);
+  LATHE_ASSIGN(const Blocks blocks, BlocksOf(lowering, w));
+  if (blocks.size % 2 != 0) {
+    return Unsupported("blocks of {} weights have no kernel, of even sizes do",
+                       blocks.size);
   }
-  const std::byte* bytes = lowering.ConstantBytes(from).data();
-  const size_t width = product.kernels->width;
-  std::vector<float> scales(kernels::PanelCount(product) * blocks * width);
-  for (size_t j = 0; j < n; ++j) {
-    for (size_t i = 0; i < blocks; ++i) {
-      float& to = scales[(j / width * blocks + i) * width + j % width];
-      const size_t at = j * blocks + i;
-      if (type == Type::kFloat32) {
-        std::memcpy(&to, bytes + at * sizeof(float), sizeof(float));
-        continue;
-      }
-      uint16_t bits;
-      std::memcpy(&bits, bytes + at * sizeof(bits), sizeof(bits));
-      to = type == Type::kFloat16 ? HalfToFloat(bits) : Bf16ToFloat(bits);
+  if (blocks.zeros != nullptr && lowering.TypeOf(w) == Type::kInt8) {
+    return Unsupported(
+        "blocks of int8 weights with zero points have no kernel; int4 and "
+        "int2 ones do");
+  }
+  return blocks;
+}
+
+// Scales of one matrix as Product::block_scales has them; it begins at block
+// `first`.
+void LayScales(const Blocks& blocks, size_t first,
+               const kernels::Product& product, float* to) {
+  const size_t width = product.kernels->width, along = product.blocks();
+  for (size_t j = 0; j < product.n; ++j) {
+    for (size_t i = 0; i < along; ++i) {
+      to[(j / width * along + i) * width + j % width] =
+          blocks.Scale(first + j * along + i);
     }
   }
-  return scales;
+}
+
+// Weights of `count` numbers less the zero points of their blocks: of less
+// than 8 bits, they stay within 8.
+std::vector<int8_t> LessZeros(const Blocks& blocks, const int8_t* from,
+                              size_t count) {
+  std::vector<int8_t> weights(from, from + count);
+  for (size_t i = 0; i < count; ++i) {
+    weights[i] = static_cast<int8_t>(weights[i] - blocks.Zero(i / blocks.size));
+  }
+  return weights;
+}
+
+// The format's old order of int8 weights [n, k]: tiles of 4 rows and 16
+// columns, one behind the other.
+constexpr size_t kShuffledRows = 4, kShuffledColumns = 16;
+
+std::vector<int8_t> Unshuffled(const int8_t* from, size_t n, size_t k) {
+  std::vector<int8_t> weights(n * k);
+  for (size_t row = 0; row < n; row += kShuffledRows) {
+    for (size_t column = 0; column < k; column += kShuffledColumns) {
+      for (size_t i = 0; i < kShuffledRows; ++i, from += kShuffledColumns) {
+        std::copy_n(from, kShuffledColumns,
+                    weights.data() + (row + i) * k + column);
+      }
+    }
+  }
+  return weights;
+}
+
+// Of shuffled weights and their uint8 activations the format's kernel takes 128
+// off, whatever the file says; the weights have lost it already.
+Result<QuantizedWeights> ShuffledWeightsOf(const Lowering& lowering, int32_t x,
+                                           int32_t w) {
+  const graph::Shape& shape = lowering.ShapeOf(w);
+  if (lowering.TypeOf(w) != Type::kUint8 || !lowering.IsConstant(w) ||
+      shape[0] % kShuffledRows != 0 || shape[1] % kShuffledColumns != 0) {
+    return Unsupported(
+        "shuffled weights \"{}\" {}{}; allowed are constant uint8 in tiles of "
+        "{} by {}",
+        lowering.NameOf(w), Name(lowering.TypeOf(w)), graph::ToString(shape),
+        kShuffledRows, kShuffledColumns);
+  }
+  for (const int32_t tensor : {x, w}) {
+    LATHE_ASSIGN(const Lowering::Affine affine, lowering.AffineOf(tensor));
+    if (affine.zero_point != 128) {
+      return Invalid("zero point {} of \"{}\"; shuffled weights allow only 128",
+                     affine.zero_point, lowering.NameOf(tensor));
+    }
+  }
+  LATHE_ASSIGN(QuantizedWeights weights,
+               WeightsOf(lowering, w, static_cast<size_t>(shape[0]), 0));
+  weights.zero = 0;
+  weights.flip = false;
+  return weights;
+}
+
+// How constant matrices B are stored.
+struct StoredMatrices {
+  size_t count = 1;
+  std::optional<Blocks> blocks;
+  bool shuffled = false;
+};
+
+// Packs them one behind the other, and behind them the scales of their blocks,
+// where there are any; makes the product read those.
+Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
+                            const StoredMatrices& stored,
+                            kernels::IntMatmul& matmul) {
+  const auto& [matrices, blocks, shuffled] = stored;
+  kernels::Product& product = matmul.product;
+  const size_t each = kernels::PackedBytes(product);
+  const size_t scales_at = RoundUp(matrices * each, sizeof(float));
+  const size_t scales = blocks ? kernels::BlockScaleCount(product) : 0;
+  std::string layout =
+      fmt::format("int-matrix-{}-z{}-{}x{}-k{}", product.name(),
+                  product.weight_zero, product.n, product.k, matmul.b_k_stride);
+  if (shuffled) layout += "-shuffled";
+  if (blocks) {
+    const graph::Quantization& q = *lowering.QuantizationOf(w);
+    layout +=
+        fmt::format("-b{}.{}.{}", blocks->size, lowering.KeyOf(q.scales_tensor),
+                    blocks->zeros ? lowering.KeyOf(q.zero_points_tensor) : "");
+  }
+  LATHE_ASSIGN(
+      Packed packed,
+      PackWeights(
+          lowering, w, layout, scales_at + matrices * scales * sizeof(float),
+          [&](const int8_t* from, std::span<std::byte> to) {
+            const size_t count = product.k * product.n;
+            std::vector<int8_t> plain;
+            if (blocks && blocks->zeros) {
+              plain = LessZeros(*blocks, from, matrices * count);
+            } else if (shuffled) {
+              plain = Unshuffled(from, product.n, product.k);
+            }
+            if (!plain.empty()) from = plain.data();
+            for (size_t i = 0; i < matrices; ++i) {
+              PackMatrix(matmul, from + i * count, to.data() + i * each);
+              if (!blocks) continue;
+              LayScales(
+                  *blocks, i * count / blocks->size, product,
+                  reinterpret_cast<float*>(to.data() + scales_at) + i * scales);
+            }
+          }));
+  if (blocks) {
+    product.block_scales =
+        reinterpret_cast<const float*>(packed->data() + scales_at);
+  }
+  return packed;
+}
+
+// Of float x and y, where blocks have scaled the sums already.
+Result<Tables> BlockTablesOf(const Lowering& lowering, int32_t bias,
+                             kernels::Activation activation) {
+  LATHE_ASSIGN(const Tables tables,
+               FloatTablesOf(lowering, bias, activation, {}));
+  auto sums = std::make_shared<OutputTables>(*tables);
+  sums->output.kind = FinishRows::Kind::kFloatSum;
+  sums->output.scales = nullptr;
+  return sums;
 }
 
 // The format's kernel for these is symmetric, whatever the options say.
@@ -128,10 +244,8 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], w = node.inputs[1];
   const int32_t bias = InputOf(node, 2), y = node.outputs[0];
   const graph::Options& options = node.op->options;
-  if (options.Int("weights_format") != 0) {
-    return Unsupported("weights_format {} has no kernel",
-                       options.Int("weights_format"));
-  }
+  StoredMatrices stored;
+  stored.shuffled = options.Int("weights_format") != 0;
   const size_t n = static_cast<size_t>(lowering.ShapeOf(w)[0]);
   const size_t k = static_cast<size_t>(lowering.ShapeOf(w)[1]);
   kernels::IntMatmul matmul;
@@ -149,32 +263,20 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   matmul.a.type = activations.type;
   matmul.a.zero = activations.zero;
 
-  const graph::Quantization* q = lowering.QuantizationOf(w);
-  const bool blockwise =
-      q != nullptr && q->details == graph::Quantization::Details::kBlockwise;
   QuantizedWeights weights;
   Tables tables;
   FusedActivation late = FusedActivation::kNone;
-  std::vector<float> block_scales;
   if (activations.dynamic) {
     kernels::Activation activation = kernels::Activation::kNone;
     late = LateActivationOf(options);
     if (late == FusedActivation::kNone) {
       LATHE_ASSIGN(activation, ActivationOf(options));
     }
-    if (blockwise) {
-      if (!matmul.packed) {
-        return Unsupported("its weights \"{}\" are not a constant",
-                           lowering.NameOf(w));
-      }
-      LATHE_ASSIGN(block_scales, BlockScalesOf(lowering, w, matmul.product));
-      LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
-      auto sums = std::make_shared<OutputTables>(*tables);
-      sums->output.kind = FinishRows::Kind::kFloatSum;
-      sums->output.scales = nullptr;
-      tables = sums;
+    if (HasBlocks(lowering, w)) {
+      LATHE_ASSIGN(stored.blocks, BlocksForProduct(lowering, w));
+      LATHE_ASSIGN(tables, BlockTablesOf(lowering, bias, activation));
       matmul.a.asymmetric = true;
-      matmul.product.block = static_cast<size_t>(q->block_size);
+      matmul.product.block = stored.blocks->size;
     } else {
       LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
@@ -182,12 +284,16 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
                             !UsesFourBitKernel(lowering, w, matmul.a.m, n, k);
     }
   } else {
-    if (blockwise) {
+    if (HasBlocks(lowering, w)) {
       return Unsupported("blocks of weights have no kernel for {}",
                          Name(lowering.TypeOf(x)));
     }
     LATHE_ASSIGN(const kernels::Activation activation, ActivationOf(options));
-    LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
+    if (stored.shuffled) {
+      LATHE_ASSIGN(weights, ShuffledWeightsOf(lowering, x, w));
+    } else {
+      LATHE_ASSIGN(weights, WeightsOf(lowering, w, n, 0));
+    }
     IntegerOutput what{x, y, bias};
     const bool wide_weights = lowering.TypeOf(w) == Type::kInt16;
     what.wide = wide_weights || (lowering.TypeOf(x) == Type::kInt16 &&
@@ -222,34 +328,24 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   }
   LATHE_TRY(NeedConstantIfNarrow(lowering, w));
   Packed packed;
-  size_t scales_at = 0;
   if (matmul.packed) {
-    const size_t bytes = RoundUp(kernels::PackedBytes(matmul.product), 4);
-    scales_at = bytes;
-    const std::string layout =
-        fmt::format("int-fc-{}-z{}-b{}.{}", matmul.product.name(), weights.zero,
-                    matmul.product.block,
-                    blockwise ? lowering.KeyOf(q->scales_tensor) : "");
-    LATHE_ASSIGN(packed,
-                 PackWeights(lowering, w, layout,
-                             bytes + block_scales.size() * sizeof(float),
-                             [&](const int8_t* from, std::span<std::byte> to) {
-                               PackMatrix(matmul, from, to.data());
-                               std::ranges::copy(
-                                   std::as_bytes(std::span(block_scales)),
-                                   to.begin() + bytes);
-                             }));
+    LATHE_ASSIGN(packed, PackMatrices(lowering, w, stored, matmul));
   } else {
     step.inputs.push_back(w);
   }
   if (bias >= 0) step.inputs.push_back(bias);
   step.scratch_bytes = kernels::IntMatmulScratchBytes(matmul);
   const size_t elements = lowering.Elements(y);
-  step.run = [=](const StepContext& context) mutable -> Status {
-    if (packed) {
-      matmul.product.block_scales =
-          reinterpret_cast<const float*>(packed->data() + scales_at);
-    }
+  // Shuffled weights come with an output for the kernel's own use.
+  const int32_t workspace =
+      stored.shuffled ? node.outputs[1] : graph::kNoTensor;
+  const size_t workspace_bytes =
+      stored.shuffled ? lowering.Elements(workspace) : 0;
+  if (stored.shuffled) {
+    LATHE_TRY(NeedType(lowering, workspace, Type::kUint8));
+    step.outputs.push_back(workspace);
+  }
+  step.run = [=](const StepContext& context) -> Status {
     kernels::RunIntMatmul(matmul, OutputAt(*tables, context, bias, y),
                           context.tensors[x],
                           packed ? packed->data() : context.tensors[w],
@@ -257,6 +353,8 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     if (late != FusedActivation::kNone) {
       ApplyLate(late, elements, context.As<float>(y));
     }
+    if (workspace >= 0)
+      std::memset(context.tensors[workspace], 0, workspace_bytes);
     return {};
   };
   lowering.Add(std::move(step));
@@ -287,6 +385,8 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   matmul.batches = a_index.size();
   matmul.packed = lowering.IsConstant(b) && lowering.TypeOf(b) != Type::kInt16;
 
+  StoredMatrices stored;
+  stored.count = MatricesOf(sb);
   const bool raw = lowering.TypeOf(y) == Type::kInt32;
   QuantizedWeights weights;
   Tables tables;
@@ -301,19 +401,30 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
     matmul.a.dynamic = activations.dynamic;
     matmul.a.type = activations.type;
     matmul.a.zero = activations.zero;
-    LATHE_ASSIGN(weights, WeightsOf(lowering, b, product.n, channels));
-    if (activations.dynamic) {
+    if (HasBlocks(lowering, b)) {
+      if (!activations.dynamic || !adj_y) {
+        return Unsupported(
+            "blocks of weights have no kernel for {} with adj_y {}; allowed is "
+            "float32 with adj_y true",
+            Name(lowering.TypeOf(a)), adj_y);
+      }
+      LATHE_ASSIGN(stored.blocks, BlocksForProduct(lowering, b));
+      product.block = stored.blocks->size;
+      matmul.a.asymmetric = true;
+    } else {
+      LATHE_ASSIGN(weights, WeightsOf(lowering, b, product.n, channels));
+    }
+    if (stored.blocks) {
+      LATHE_ASSIGN(tables, BlockTablesOf(lowering, graph::kNoTensor,
+                                         kernels::Activation::kNone));
+    } else if (activations.dynamic) {
       matmul.a.asymmetric = node.op->options.Bool("asymmetric_quantize_inputs");
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, graph::kNoTensor,
                                          kernels::Activation::kNone, weights));
     } else {
-      if (weights.per_channel) {
-        return Unsupported(
-            "scales per channel of the second operand have no kernel");
-      }
       IntegerOutput what{a, y};
       what.wide = lowering.TypeOf(a) == Type::kInt16;
-      what.float_product = true;
+      what.float_product = !weights.per_channel;
       LATHE_ASSIGN(tables, TablesOf(lowering, what, weights));
     }
   }
@@ -347,20 +458,7 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   LATHE_TRY(NeedConstantIfNarrow(lowering, b));
   Packed packed;
   if (matmul.packed) {
-    const size_t matrices = MatricesOf(sb);
-    const size_t bytes = kernels::PackedBytes(product);
-    LATHE_ASSIGN(packed,
-                 PackWeights(lowering, b,
-                             fmt::format("int-bmm-{}-z{}-{}", product.name(),
-                                         weights.zero, adj_y),
-                             matrices * bytes,
-                             [&](const int8_t* from, std::span<std::byte> to) {
-                               for (size_t i = 0; i < matrices; ++i) {
-                                 PackMatrix(matmul,
-                                            from + i * product.k * product.n,
-                                            to.data() + i * bytes);
-                               }
-                             }));
+    LATHE_ASSIGN(packed, PackMatrices(lowering, b, stored, matmul));
   } else {
     step.inputs.push_back(b);
   }

@@ -10,6 +10,7 @@
 #include "src/kernels/quantized/reduce.h"
 #include "src/kernels/quantized/softmax.h"
 #include "src/plan/prepare.h"
+#include "src/plan/prepare_quantized.h"
 #include "src/plan/prepare_quantized_elementwise.h"
 
 namespace lathe::plan {
@@ -355,8 +356,13 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
   const int32_t y = node.outputs[0];
   const graph::Quantization* q = lowering.QuantizationOf(table);
   const size_t rows = Dim(lowering.ShapeOf(table), 0);
-  if (q == nullptr || q->scale.empty() ||
-      (q->scale.size() != 1 && (q->axis != 0 || q->scale.size() != rows))) {
+  Blocks blocks;
+  const bool has_blocks = HasBlocks(lowering, table);
+  if (has_blocks) {
+    LATHE_ASSIGN(blocks, BlocksOf(lowering, table));
+  } else if (q == nullptr || q->scale.empty() ||
+             (q->scale.size() != 1 &&
+              (q->axis != 0 || q->scale.size() != rows))) {
     return Invalid("tensor {} \"{}\": {} scales, expected 1 or one of {} rows",
                    table, lowering.NameOf(table), q ? q->scale.size() : 0,
                    rows);
@@ -364,11 +370,14 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
   const size_t count = lowering.Elements(ids);
   const size_t n = rows ? lowering.Elements(table) / rows : 0;
   const size_t bits = graph::BitsPerElement(lowering.TypeOf(table));
+  // As the format's kernel has it, zero points of rows are not read.
+  std::vector<float> scales;
+  if (!has_blocks) scales = q->scale;
   Step step;
   step.name = "EMBEDDING_LOOKUP";
   step.inputs = {ids, table};
   step.outputs = {y};
-  step.run = [=, scales = q->scale](const StepContext& context) -> Status {
+  step.run = [=](const StepContext& context) -> Status {
     const int32_t* id = context.As<int32_t>(ids);
     float* to = context.As<float>(y);
     for (size_t i = 0; i < count; ++i) {
@@ -377,9 +386,18 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
                        static_cast<int64_t>(rows) - 1);
       }
       const size_t row = static_cast<size_t>(id[i]);
-      kernels::DequantizeNarrow(context.tensors[table], bits, row * n, n,
-                                scales[scales.size() == 1 ? 0 : row],
-                                to + i * n);
+      if (!has_blocks) {
+        kernels::DequantizeNarrow(context.tensors[table], bits, row * n, n,
+                                  scales[scales.size() == 1 ? 0 : row], 0,
+                                  to + i * n);
+        continue;
+      }
+      for (size_t at = 0; at < n; at += blocks.size) {
+        const size_t block = (row * n + at) / blocks.size;
+        kernels::DequantizeNarrow(context.tensors[table], bits, row * n + at,
+                                  blocks.size, blocks.Scale(block),
+                                  blocks.Zero(block), to + i * n + at);
+      }
     }
     return {};
   };

@@ -988,8 +988,10 @@ Status PrepareIntegerLstm(Lowering& lowering, const Node& node) {
     return PrepareBasicLstm(lowering, node);
   }
   if (node.op->intermediates.size() > 5) {
-    return Unsupported("no kernel for sums of int8 ({} intermediates)",
-                       node.op->intermediates.size());
+    return Unsupported(
+        "the form whose gates sum in int8 has no kernel ({} intermediates; "
+        "allowed: 5)",
+        node.op->intermediates.size());
   }
   LATHE_TRY(WantOutputs(lowering, node, Type::kInt8));
   LATHE_ASSIGN(const IntegerLstmPlan plan, IntegerLstmOf(lowering, node));

@@ -1,5 +1,9 @@
+#include <cstring>
+
+#include "src/base/half.h"
 #include "src/kernels/movement/narrow.h"
 #include "src/kernels/quantized/requantize.h"
+#include "src/plan/operands.h"
 #include "src/plan/prepare_quantized.h"
 
 namespace lathe::plan {
@@ -73,6 +77,81 @@ Result<QuantizedWeights> WeightsOf(const Lowering& lowering, int32_t w,
   weights.flip = lowering.TypeOf(w) == Type::kUint8;
   if (weights.flip) weights.zero -= 128;
   return weights;
+}
+
+float Blocks::Scale(size_t i) const {
+  if (scale_type == Type::kFloat32) {
+    float scale;
+    std::memcpy(&scale, scales + i * sizeof(scale), sizeof(scale));
+    return scale;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, scales + i * sizeof(bits), sizeof(bits));
+  return scale_type == Type::kFloat16 ? HalfToFloat(bits) : Bf16ToFloat(bits);
+}
+
+int32_t Blocks::Zero(size_t i) const {
+  return zeros ? static_cast<int32_t>(IndexAt(zero_type, zeros, i)) : 0;
+}
+
+bool HasBlocks(const Lowering& lowering, int32_t tensor) {
+  const graph::Quantization* q = lowering.QuantizationOf(tensor);
+  return q != nullptr && q->details == graph::Quantization::Details::kBlockwise;
+}
+
+Result<Blocks> BlocksOf(const Lowering& lowering, int32_t tensor) {
+  const graph::Quantization& q = *lowering.QuantizationOf(tensor);
+  Blocks blocks;
+  blocks.size = static_cast<size_t>(q.block_size);
+  const graph::Shape& shape = lowering.ShapeOf(tensor);
+  if (shape.empty() || shape.back() % q.block_size != 0) {
+    return Invalid("block size {}; it must divide the last axis of \"{}\" {}",
+                   blocks.size, lowering.NameOf(tensor),
+                   graph::ToString(shape));
+  }
+  const size_t count = lowering.Elements(tensor) / blocks.size;
+  const auto fits = [&](int32_t from, TypeMask types) {
+    return lowering.IsConstant(from) && lowering.Elements(from) == count &&
+           (types & Types({lowering.TypeOf(from)})) != 0;
+  };
+  const auto wrong = [&](std::string_view what, int32_t from,
+                         std::string_view allowed) {
+    return Invalid("{} of \"{}\" are \"{}\" {}{}; needed are {} constant {}",
+                   what, lowering.NameOf(tensor), lowering.NameOf(from),
+                   Name(lowering.TypeOf(from)),
+                   graph::ToString(lowering.ShapeOf(from)), count, allowed);
+  };
+  constexpr TypeMask kFloats =
+      Types({Type::kFloat16, Type::kBfloat16, Type::kFloat32});
+  if (!fits(q.scales_tensor, kFloats)) {
+    return wrong("scales", q.scales_tensor, "16- or 32-bit floats");
+  }
+  blocks.scale_type = lowering.TypeOf(q.scales_tensor);
+  blocks.scales = lowering.ConstantBytes(q.scales_tensor).data();
+  constexpr TypeMask kZeros = Types(
+      {Type::kInt8, Type::kUint8, Type::kInt16, Type::kInt32, Type::kInt64});
+  const int32_t zeros = q.zero_points_tensor;
+  // A file that leaves the field out says 0 too.
+  if (zeros < 0 || (zeros == 0 && !fits(zeros, kZeros))) return blocks;
+  if (!fits(zeros, kZeros)) {
+    return wrong("zero points", zeros, "int8, uint8, int16, int32 or int64");
+  }
+  blocks.zero_type = lowering.TypeOf(zeros);
+  blocks.zeros = lowering.ConstantBytes(zeros).data();
+  const Type type = lowering.TypeOf(tensor);
+  const int64_t range = int64_t{1} << graph::BitsPerElement(type);
+  const bool is_signed = type != Type::kUint8 && type != Type::kUint4;
+  const int64_t lowest = is_signed ? -range / 2 : 0;
+  const int64_t highest = lowest + range - 1;
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t zero = IndexAt(blocks.zero_type, blocks.zeros, i);
+    if (zero < lowest || zero > highest) {
+      return Invalid("zero point {} of \"{}\" is {}; {} allows {} to {}", i,
+                     lowering.NameOf(tensor), zero, Name(type), lowest,
+                     highest);
+    }
+  }
+  return blocks;
 }
 
 Result<Tables> TablesOf(const Lowering& lowering, const IntegerOutput& what,

@@ -163,6 +163,7 @@ PlanFacts DescribePlan(const graph::Graph& graph, size_t subgraph,
   const graph::Subgraph& source = graph.subgraphs[subgraph];
   PlanFacts facts;
   facts.subgraph = subgraph;
+  facts.subgraph_name = source.name;
   facts.ops = source.ops.size();
   facts.arena_bytes = executor.memory_bytes();
   std::vector<uint64_t> live;
@@ -210,6 +211,9 @@ PlanFacts DescribePlan(const graph::Graph& graph, size_t subgraph,
     const auto peak = std::ranges::max_element(live);
     facts.peak_step = static_cast<size_t>(peak - live.begin());
     facts.peak_bytes = *peak;
+  }
+  for (const auto& [called, child] : executor.called()) {
+    facts.called.push_back(DescribePlan(graph, called, *child));
   }
   return facts;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "src/graph/shape_rule.h"
@@ -26,31 +27,40 @@ bool ReadBool(std::span<const std::byte> bytes) {
   return !bytes.empty() && bytes[0] != std::byte{0};
 }
 
+bool Overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return !a.empty() && !b.empty() && a.data() < b.data() + b.size() &&
+         b.data() < a.data() + a.size();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Executor>> Executor::Create(
     Shared& shared, size_t subgraph, const std::vector<graph::Shape>& shapes) {
-  std::unique_ptr<Executor> executor(new Executor(shared, subgraph));
-  const graph::Subgraph& source = executor->Source();
-  executor->pointers_.assign(source.tensors.size(), nullptr);
-  executor->sizes_.assign(source.tensors.size(), 0);
+  std::unique_ptr<Executor> executor(new Executor(shared, subgraph, nullptr));
+  LATHE_TRY(executor->Start(shapes));
+  return executor;
+}
+
+Status Executor::Start(const std::vector<graph::Shape>& shapes) {
+  const graph::Subgraph& source = Source();
+  pointers_.assign(source.tensors.size(), nullptr);
+  sizes_.assign(source.tensors.size(), 0);
   for (size_t i = 0; i < source.tensors.size(); ++i) {
     const graph::Tensor& tensor = source.tensors[i];
     if (!tensor.is_variable) continue;
     const auto at = static_cast<int32_t>(i);
     const uint64_t bytes = graph::ByteCount(tensor.type, tensor.shape);
-    if (bytes > shared.options.memory_limit_bytes) {
-      return Invalid("variable {} \"{}\" {}: {} bytes, memory limit {}", i,
-                     tensor.name, graph::ToString(tensor.shape), bytes,
-                     shared.options.memory_limit_bytes);
+    if (bytes > MemoryLeft()) {
+      return Invalid(
+          "variable {} \"{}\" {}: {} bytes, {} are left of the memory limit", i,
+          tensor.name, graph::ToString(tensor.shape), bytes, MemoryLeft());
     }
-    executor->owned_[at].resize(bytes);
-    executor->pointers_[i] = executor->owned_[at].data();
-    executor->sizes_[i] = bytes;
+    owned_[at].resize(bytes);
+    pointers_[i] = owned_[at].data();
+    sizes_[i] = bytes;
   }
-  executor->ResetVariables();
-  LATHE_TRY(executor->Reshape(shapes));
-  return executor;
+  ResetVariables();
+  return Reshape(shapes);
 }
 
 void Executor::ResetVariables() {
@@ -129,6 +139,23 @@ uint64_t Executor::memory_bytes() const {
     bytes += child->memory_bytes();
   }
   return bytes;
+}
+
+uint64_t Executor::MemoryLeft() const {
+  const Executor* first = this;
+  while (first->caller_ != nullptr) first = first->caller_;
+  const uint64_t limit = shared_.options.memory_limit_bytes;
+  return limit - std::min(limit, first->memory_bytes());
+}
+
+bool Executor::IsUsed(int32_t tensor) const {
+  const graph::Subgraph& source = Source();
+  const auto in = [&](const std::vector<int32_t>& list) {
+    return std::ranges::find(list, tensor) != list.end();
+  };
+  return in(source.outputs) ||
+         std::ranges::any_of(source.ops,
+                             [&](const auto& op) { return in(op.inputs); });
 }
 
 // --- Planning --------------------------------------------------------------
@@ -282,8 +309,7 @@ Result<bool> Executor::BuildStage(bool running, Use use) {
   LATHE_ASSIGN(const size_t end, InferFrom(stage->first_op, running, use,
                                            stage->known, stage->reasons));
   plan::PlanOptions options = shared_.options;
-  options.memory_limit_bytes -=
-      std::min(options.memory_limit_bytes, memory_bytes());
+  options.memory_limit_bytes = MemoryLeft();
   LATHE_ASSIGN(
       plan::Plan made,
       plan::MakePlan(*shared_.graph, subgraph_, stage->known, options,
@@ -406,8 +432,42 @@ void Executor::Show(std::span<const int32_t> tensors,
   }
 }
 
+void Executor::Tell(const Stage& stage, size_t first, size_t at, double ms,
+                    const RunOptions& options) const {
+  if (caller_ == nullptr) {
+    if (options.on_step != nullptr && *options.on_step) {
+      (*options.on_step)(first + at, ms);
+    }
+    return;
+  }
+  if (options.on_inner_step == nullptr || !*options.on_inner_step) return;
+  const plan::Plan& plan = stage.session.plan();
+  InnerStep told;
+  told.subgraph = subgraph_;
+  told.step = first + at;
+  told.ms = ms;
+  int32_t output = graph::kNoTensor;
+  if (at < plan.steps.size()) {
+    const plan::Step& step = plan.steps[at];
+    told.name = step.name;
+    told.kernel = step.kernel;
+    told.flops = step.flops;
+    if (!step.outputs.empty()) output = step.outputs[0];
+  } else {
+    const graph::Op& op = Source().ops[stage.next_op - 1];
+    told.name = Name(op.code);
+    if (!op.outputs.empty()) output = op.outputs[0];
+  }
+  if (output >= 0) told.tensor = Source().tensors[output].name;
+  (*options.on_inner_step)(told);
+}
+
 Status Executor::Run(const RunOptions& options) {
   size_t step = 0;
+  const bool tells =
+      caller_ == nullptr
+          ? options.on_step != nullptr && *options.on_step
+          : options.on_inner_step != nullptr && *options.on_inner_step;
   const bool shows = options.on_tensor != nullptr && *options.on_tensor;
   for (size_t i = 0; i < stages_.size() || !AtEnd(); ++i) {
     if (i > 0 && i < stages_.size() && !StillHolds(*stages_[i])) DropStages(i);
@@ -416,11 +476,10 @@ Status Executor::Run(const RunOptions& options) {
     }
     Stage& stage = *stages_[i];
     OnStep on_step;
-    if (options.on_step != nullptr && *options.on_step) {
-      on_step = [&, step](size_t at, double ms) {
-        (*options.on_step)(step + at, ms);
-      };
-    }
+    const auto tell = [&, step](size_t at, double ms) {
+      Tell(stage, step, at, ms, options);
+    };
+    if (tells) on_step = std::cref(tell);  // Too large to be held unallocated.
     if (shows) {
       if (i == 0) Show(Source().inputs, options);
       Show(stage.shown[0], options);
@@ -440,10 +499,12 @@ Status Executor::Run(const RunOptions& options) {
                   PlaceOf(Source(), stage.next_op - 1), status.error().message);
     }
     if (shows) Show(Source().ops[stage.next_op - 1].outputs, options);
-    if (options.on_step != nullptr && *options.on_step) {
-      (*options.on_step)(
-          step, std::chrono::duration<double, std::milli>(Clock::now() - start)
-                    .count());
+    if (tells) {
+      const double ms =
+          std::chrono::duration<double, std::milli>(Clock::now() - start)
+              .count();
+      const size_t last = stage.session.plan().steps.size();
+      Tell(stage, step - last, last, ms, options);
     }
     ++step;
     // Shapes other than those that later plans were made for.
@@ -463,16 +524,22 @@ Status Executor::Run(const RunOptions& options) {
   return {};
 }
 
-void Executor::Own(int32_t tensor, std::span<const std::byte> bytes,
-                   const KnownTensor& facts) {
+Status Executor::Own(int32_t tensor, std::span<const std::byte> bytes,
+                     const KnownTensor& facts) {
   const auto at = static_cast<size_t>(tensor);
   std::vector<std::byte>& own = owned_[tensor];
+  if (bytes.size() > own.size() && bytes.size() - own.size() > MemoryLeft()) {
+    return Invalid("tensor \"{}\": {} bytes, {} are left of the memory limit",
+                   Source().tensors[at].name, bytes.size(),
+                   own.size() + MemoryLeft());
+  }
   own.assign(bytes.begin(), bytes.end());
   pointers_[at] = own.data();
   sizes_[at] = own.size();
   known_[at].type = facts.type;
   known_[at].shape = facts.shape;
   known_[at].values.reset();
+  return {};
 }
 
 Result<Executor*> Executor::ChildFor(
@@ -483,14 +550,19 @@ Result<Executor*> Executor::ChildFor(
   }
   std::unique_ptr<Executor>& child = children_[subgraph];
   if (!child) {
-    LATHE_ASSIGN(child, Create(shared_, subgraph, shapes));
+    // It counts for the memory limit while it is planned.
+    child.reset(new Executor(shared_, subgraph, this));
+    if (Status status = child->Start(shapes); !status) {
+      children_.erase(subgraph);
+      return std::unexpected(std::move(status).error());
+    }
     return child.get();
   }
   const std::vector<int32_t>& inputs = child->Source().inputs;
   for (size_t i = 0; i < shapes.size(); ++i) {
     if (child->Known(inputs[i]).shape == shapes[i]) continue;
     if (Status status = child->Reshape(shapes); !status) {
-      child.reset();  // Half planned.
+      children_.erase(subgraph);  // Half planned.
       return std::unexpected(std::move(status).error());
     }
     break;
@@ -511,7 +583,9 @@ Status Feed(Executor& child, int32_t input, std::span<const std::byte> bytes) {
     return Invalid("an argument of {} bytes, expected {}", bytes.size(),
                    to.size());
   }
-  if (!bytes.empty()) std::memmove(to.data(), bytes.data(), bytes.size());
+  if (!bytes.empty() && to.data() != bytes.data()) {
+    std::memmove(to.data(), bytes.data(), bytes.size());
+  }
   return {};
 }
 
@@ -528,9 +602,7 @@ Result<Executor*> Executor::Call(size_t subgraph,
   for (size_t i = 0; i < arguments.size(); ++i) {
     LATHE_TRY(Feed(*child, child->Source().inputs[i], Bytes(arguments[i])));
   }
-  RunOptions inner = options;
-  inner.on_step = nullptr;
-  LATHE_TRY(child->Run(inner));
+  LATHE_TRY(child->Run(options));
   return child;
 }
 
@@ -546,7 +618,7 @@ Status Executor::RunBranch(const graph::Op& op,
            std::span<const int32_t>(op.inputs).subspan(skipped), options));
   for (size_t i = 0; i < op.outputs.size(); ++i) {
     const int32_t from = child->Source().outputs[i];
-    Own(op.outputs[i], child->Bytes(from), child->Known(from));
+    LATHE_TRY(Own(op.outputs[i], child->Bytes(from), child->Known(from)));
   }
   return {};
 }
@@ -554,24 +626,29 @@ Status Executor::RunBranch(const graph::Op& op,
 Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
   const auto cond = static_cast<size_t>(op.options.Int("cond_subgraph_index"));
   const auto body = static_cast<size_t>(op.options.Int("body_subgraph_index"));
-  RunOptions inner = options;
-  inner.on_step = nullptr;
-  // A body may return its own inputs in another order, so its results are
-  // collected before they are fed back.
-  std::vector<std::vector<std::byte>> state;
+  const bool shows = options.on_tensor != nullptr && *options.on_tensor;
+  // Where the state lies: in this executor, then where the body left it, or, if
+  // that memory is written before it is read, in `held`.
+  std::vector<std::span<const std::byte>> state;
+  std::vector<std::vector<std::byte>> held(op.inputs.size());
   std::vector<KnownTensor> facts;
-  for (const int32_t t : op.inputs) {
-    const std::span<const std::byte> bytes = Bytes(t);
-    state.emplace_back(bytes.begin(), bytes.end());
-    facts.push_back(known_[static_cast<size_t>(t)]);
+  std::vector<bool> tested;  // What the condition reads; often a counter.
+  for (size_t i = 0; i < op.inputs.size(); ++i) {
+    state.push_back(Bytes(op.inputs[i]));
+    facts.push_back(known_[static_cast<size_t>(op.inputs[i])]);
     facts.back().values.reset();
   }
   const auto run = [&](size_t subgraph) -> Result<Executor*> {
     LATHE_ASSIGN(Executor * child, ChildFor(subgraph, facts));
-    for (size_t i = 0; i < state.size(); ++i) {
-      LATHE_TRY(Feed(*child, child->Source().inputs[i], state[i]));
+    const std::vector<int32_t>& inputs = child->Source().inputs;
+    if (tested.empty()) {
+      for (const int32_t t : inputs) tested.push_back(child->IsUsed(t));
     }
-    LATHE_TRY(child->Run(inner));
+    for (size_t i = 0; i < state.size(); ++i) {
+      if (subgraph == cond && !tested[i] && !shows) continue;
+      LATHE_TRY(Feed(*child, inputs[i], state[i]));
+    }
+    LATHE_TRY(child->Run(options));
     return child;
   };
   for (;;) {
@@ -581,15 +658,28 @@ Status Executor::RunWhile(const graph::Op& op, const RunOptions& options) {
     LATHE_ASSIGN(const Executor* test, run(cond));
     if (!ReadBool(test->Bytes(test->Source().outputs[0]))) break;
     LATHE_ASSIGN(const Executor* round, run(body));
+    const std::vector<int32_t>& inputs = round->Source().inputs;
+    const std::vector<int32_t>& outputs = round->Source().outputs;
+    bool moves = cond == body;
     for (size_t i = 0; i < state.size(); ++i) {
-      const int32_t from = round->Source().outputs[i];
-      const std::span<const std::byte> bytes = round->Bytes(from);
-      state[i].assign(bytes.begin(), bytes.end());
-      facts[i].shape = round->Known(from).shape;
+      const graph::Shape& shape = round->Known(outputs[i]).shape;
+      // A body of other shapes is planned anew.
+      moves = moves || shape != facts[i].shape;
+      facts[i].shape = shape;
+    }
+    for (size_t i = 0; i < state.size(); ++i) {
+      state[i] = round->Bytes(outputs[i]);
+      bool lost = moves;
+      for (size_t j = 0; j < inputs.size() && !lost; ++j) {
+        lost = j != i && Overlap(state[i], round->Bytes(inputs[j]));
+      }
+      if (!lost) continue;
+      held[i].assign(state[i].begin(), state[i].end());
+      state[i] = held[i];
     }
   }
   for (size_t i = 0; i < op.outputs.size(); ++i) {
-    Own(op.outputs[i], state[i], facts[i]);
+    LATHE_TRY(Own(op.outputs[i], state[i], facts[i]));
   }
   return {};
 }
@@ -616,7 +706,7 @@ Status Executor::RunStrings(size_t op) {
   LATHE_TRY(
       plan::RunStringOp(source, operands.facts, operands.bytes, outputs, made));
   for (size_t i = 0; i < outputs.size(); ++i) {
-    Own(source.outputs[i], made[i], outputs[i]);
+    LATHE_TRY(Own(source.outputs[i], made[i], outputs[i]));
   }
   return {};
 }

@@ -18,6 +18,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/graph/graph.h"
@@ -42,10 +43,21 @@ struct Shared {
   std::shared_ptr<Held> held;
 };
 
+// Called after each step of a called subgraph.
+struct InnerStep {
+  size_t subgraph = 0;
+  size_t step = 0;  // Counted in the subgraph.
+  std::string_view name, tensor, kernel;
+  uint64_t flops = 0;
+  double ms = 0;
+};
+using OnInnerStep = std::function<void(const InnerStep&)>;
+
 struct RunOptions {
   ThreadPool* pool = nullptr;
   StopToken stop = nullptr;
   const OnStep* on_step = nullptr;  // Null: none.
+  const OnInnerStep* on_inner_step = nullptr;
   // Needs plans of single operators (PlanOptions::single_ops). Bodies of
   // control flow report too.
   const OnTensor* on_tensor = nullptr;
@@ -101,14 +113,19 @@ class Executor {
     std::vector<std::vector<int32_t>> shown;  // With single_ops; observe.h.
   };
   std::span<const std::unique_ptr<Stage>> stages() const { return stages_; }
+  // Those of subgraphs that have been called, by subgraph.
+  const std::map<size_t, std::unique_ptr<Executor>>& called() const {
+    return children_;
+  }
   // Plans made so far: runs with the same shapes add none.
   size_t plans_made() const { return plans_made_; }
   // Of this executor and those it calls.
   uint64_t memory_bytes() const;
 
  private:
-  Executor(Shared& shared, size_t subgraph)
-      : shared_(shared), subgraph_(subgraph) {}
+  Executor(Shared& shared, size_t subgraph, const Executor* caller)
+      : shared_(shared), subgraph_(subgraph), caller_(caller) {}
+  Status Start(const std::vector<graph::Shape>& shapes);
 
   const graph::Subgraph& Source() const {
     return shared_.graph->subgraphs[subgraph_];
@@ -119,6 +136,11 @@ class Executor {
   bool AtEnd() const {
     return !stages_.empty() && NextOp() == Source().ops.size();
   }
+
+  // Of the memory limit, which all executors of the session have in common.
+  uint64_t MemoryLeft() const;
+  // Whether an operator reads the tensor or it is an output.
+  bool IsUsed(int32_t tensor) const;
 
   Status PlanAhead();
   // What a plan takes from the values that its first operator reads: the shapes
@@ -145,6 +167,10 @@ class Executor {
   void TakeOutputs(const Stage& stage);
 
   void Show(std::span<const int32_t> tensors, const RunOptions& options) const;
+  // Tells of step `at` of a stage whose first is `first`, the last being what
+  // runs between plans.
+  void Tell(const Stage& stage, size_t first, size_t at, double ms,
+            const RunOptions& options) const;
   Status RunBetween(Stage& stage, const RunOptions& options);
   Status RunBranch(const graph::Op& op, const std::vector<int64_t>& targets,
                    size_t chosen, const RunOptions& options);
@@ -155,11 +181,12 @@ class Executor {
                          const RunOptions& options);
   Result<Executor*> ChildFor(size_t subgraph,
                              const std::vector<graph::KnownTensor>& arguments);
-  void Own(int32_t tensor, std::span<const std::byte> bytes,
-           const graph::KnownTensor& facts);
+  Status Own(int32_t tensor, std::span<const std::byte> bytes,
+             const graph::KnownTensor& facts);
 
   Shared& shared_;
   size_t subgraph_;
+  const Executor* caller_;  // Null: nobody called it.
   std::vector<graph::KnownTensor> known_;
   std::vector<std::byte*> pointers_;  // By tensor; null: nowhere yet.
   std::vector<size_t> sizes_;         // Bytes there.

@@ -15,6 +15,9 @@ class CopyBudget {
   explicit CopyBudget(size_t file_bytes)
       : left_(uint64_t{4} * file_bytes + (uint64_t{64} << 20)) {}
 
+  // Another file that is part of the model.
+  void AddFile(size_t bytes) { left_ += uint64_t{4} * bytes; }
+
   // False once the budget is spent; nothing may be copied then.
   bool Take(uint64_t bytes) {
     if (bytes > left_) return false;

@@ -38,8 +38,12 @@ size_t CountOf(const T* vector) {
 
 class Reader {
  public:
-  Reader(std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
-      : bytes_(bytes), owner_(std::move(owner)), budget_(bytes.size()) {}
+  Reader(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+         ExternalFiles* external)
+      : bytes_(bytes),
+        owner_(std::move(owner)),
+        external_(external),
+        budget_(bytes.size()) {}
 
   Result<Graph> Read() {
     LATHE_TRY(CheckContainer());
@@ -50,13 +54,13 @@ class Reader {
     graph_.description = Text(model.description(), "description");
     ReadOperatorCodes(model);
     ReadBuffers(model);
+    ReadExternalBuffers(model);
     for (size_t i = 0; i < CountOf(model.subgraphs()); ++i) {
       ReadSubgraph(*model.subgraphs()->Get(i), i);
       if (Full()) break;
     }
     ReadSignatures(model);
     ReadMetadata(model);
-    ReadExternalBuffers(model);
     if (!problems_.empty()) {
       return Fail(only_unsupported_ ? ErrorCode::kUnsupported
                                     : ErrorCode::kInvalidInput,
@@ -72,6 +76,13 @@ class Reader {
     OpCode code = OpCode::kAdd;
     int32_t version = 1;
     std::string custom_name;
+  };
+
+  struct External {
+    uint32_t group = 0;
+    uint64_t offset = 0, length = 0;
+    std::string packing;
+    uint32_t buffer = 0;  // In the graph; 0 until a tensor asks for it.
   };
 
   template <typename... Args>
@@ -165,17 +176,16 @@ class Reader {
     }
   }
 
-  // A part of the file outside the FlatBuffer's own vectors.
-  std::optional<std::span<const std::byte>> FarBytes(uint64_t offset,
-                                                     uint64_t size,
-                                                     std::string_view what,
-                                                     size_t index) {
-    if (offset > bytes_.size() || size > bytes_.size() - offset) {
+  // A part of a file outside the FlatBuffer's own vectors.
+  std::optional<std::span<const std::byte>> FarBytes(
+      std::span<const std::byte> file, uint64_t offset, uint64_t size,
+      std::string_view what, size_t index) {
+    if (offset > file.size() || size > file.size() - offset) {
       Problem("{} {}: bytes {} to {}+{} of a file of {}", what, index, offset,
-              offset, size, bytes_.size());
+              offset, size, file.size());
       return std::nullopt;
     }
-    return bytes_.subspan(offset, size);
+    return file.subspan(offset, size);
   }
 
   void ReadBuffers(const schema::Model& model) {
@@ -188,7 +198,7 @@ class Reader {
             std::span(stored.data()->data(), stored.data()->size()));
       } else if (stored.offset() >= kFirstRealOffset) {
         const auto bytes =
-            FarBytes(stored.offset(), stored.size(), "buffer", i);
+            FarBytes(bytes_, stored.offset(), stored.size(), "buffer", i);
         if (bytes) buffer.bytes = *bytes;
       }
       // The graph's buffer 0 is empty; a file's need not be.
@@ -237,9 +247,8 @@ class Reader {
     tensor.has_rank = stored.has_rank();
     tensor.is_variable = stored.is_variable();
     tensor.buffer = BufferIndex(stored.buffer());
-    tensor.external_buffer = stored.external_buffer();
-    if (tensor.external_buffer != 0) {
-      UnsupportedThing("{}: its data lies in another file", at);
+    if (stored.external_buffer() != 0) {
+      FindExternal(stored.external_buffer(), at, tensor);
     }
     if (stored.quantization() != nullptr) {
       tensor.quantization = ReadQuantization(*stored.quantization(), at);
@@ -395,7 +404,7 @@ class Reader {
     op.custom_options = List<uint8_t>(stored.custom_options(), at);
     if (stored.custom_options() == nullptr &&
         stored.large_custom_options_offset() >= kFirstRealOffset) {
-      const auto bytes = FarBytes(stored.large_custom_options_offset(),
+      const auto bytes = FarBytes(bytes_, stored.large_custom_options_offset(),
                                   stored.large_custom_options_size(),
                                   "custom options of operator", index);
       if (!bytes) return;
@@ -475,18 +484,67 @@ class Reader {
 
   void ReadExternalBuffers(const schema::Model& model) {
     for (size_t i = 0; i < CountOf(model.external_buffer_groups()); ++i) {
-      graph_.external_buffer_groups.push_back(
-          Text(model.external_buffer_groups()->Get(i)->name(),
-               "external buffer group"));
+      groups_.push_back(Text(model.external_buffer_groups()->Get(i)->name(),
+                             "external buffer group"));
       if (Full()) return;
     }
     for (size_t i = 0; i < CountOf(model.external_buffers()); ++i) {
       const schema::ExternalBuffer& stored = *model.external_buffers()->Get(i);
-      graph_.external_buffers.push_back(
-          {stored.id(), stored.group(), stored.offset(), stored.length(),
-           Text(stored.packing(), "external buffer packing")});
+      External one{stored.group(), stored.offset(), stored.length(),
+                   Text(stored.packing(), "external buffer packing")};
+      if (!externals_.emplace(stored.id(), std::move(one)).second) {
+        Problem("external buffer {} is declared twice", stored.id());
+      }
       if (Full()) return;
     }
+  }
+
+  // Makes the bytes of another file a buffer of the graph.
+  void FindExternal(uint32_t id, const std::string& at, Tensor& tensor) {
+    const std::string what = fmt::format("{} \"{}\"", at, tensor.name);
+    const auto found = externals_.find(id);
+    if (found == externals_.end()) {
+      Problem("{}: external buffer {} is not declared", what, id);
+      return;
+    }
+    External& external = found->second;
+    if (external.group >= groups_.size()) {
+      Problem("external buffer {}: group {}; there are {}", id, external.group,
+              groups_.size());
+      return;
+    }
+    const std::string& name = groups_[external.group];
+    if (!external.packing.empty()) {
+      UnsupportedThing("{}: unknown packing \"{}\" of external buffer {}", what,
+                       external.packing, id);
+    } else if (external.length == 0) {
+      Problem("{}: external buffer {} has no bytes", what, id);
+    } else if (tensor.buffer < graph_.buffers.size() &&
+               !graph_.BufferOf(tensor).empty()) {
+      Problem("{}: has data and external buffer {}", what, id);
+    } else if (external_ == nullptr) {
+      UnsupportedThing(
+          "{}: its data lies in the file \"{}\"; a model in memory has none",
+          what, name);
+    } else if (external.buffer == 0) {
+      const bool opened = external_->files().contains(name);
+      const auto file = external_->Open(name);
+      if (!file) {
+        Problem("{}: its data lies in another file: {}", what,
+                file.error().message);
+        return;
+      }
+      if (!opened) budget_.AddFile((*file)->bytes().size());
+      const auto bytes =
+          FarBytes((*file)->bytes(), external.offset, external.length,
+                   fmt::format("{}: \"{}\", external buffer", what, name), id);
+      if (!bytes) return;
+      external.buffer = static_cast<uint32_t>(graph_.buffers.size());
+      graph::Buffer& buffer = graph_.buffers.emplace_back();
+      buffer.bytes = *bytes;
+      buffer.owner = *file;
+    }
+    if (external.buffer != 0) tensor.buffer = external.buffer;
   }
 
   // Constants start on a multiple of 4, or of 8 where a tensor's elements are
@@ -514,9 +572,12 @@ class Reader {
 
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
+  ExternalFiles* external_;
   CopyBudget budget_;
   Graph graph_;
   std::vector<Code> codes_;
+  std::vector<std::string> groups_;  // Files of external buffers.
+  std::map<uint32_t, External> externals_;
   uint32_t first_buffer_ = 0;  // 1 where the file's buffers are moved by one.
   std::string problems_;
   size_t problem_count_ = 0;
@@ -527,7 +588,7 @@ class Reader {
 
 Result<Graph> ReadTflite(std::span<const std::byte> bytes,
                          std::shared_ptr<const void> owner,
-                         const std::string& origin) {
+                         const std::string& origin, ExternalFiles* external) {
   // FlatBuffers reads numbers in place, so the start must be aligned.
   constexpr uintptr_t kAlignment = 16;
   if (reinterpret_cast<uintptr_t>(bytes.data()) % kAlignment != 0) {
@@ -536,7 +597,7 @@ Result<Graph> ReadTflite(std::span<const std::byte> bytes,
     bytes = *copy;
     owner = std::move(copy);
   }
-  auto graph = Reader(bytes, std::move(owner)).Read();
+  auto graph = Reader(bytes, std::move(owner), external).Read();
   if (!graph) {
     return Fail(graph.error().code, "{}: {}", origin, graph.error().message);
   }
@@ -546,7 +607,8 @@ Result<Graph> ReadTflite(std::span<const std::byte> bytes,
 Result<Graph> OpenTflite(const std::string& path) {
   LATHE_ASSIGN(const std::shared_ptr<const MappedFile> file,
                MappedFile::Open(path));
-  return ReadTflite(file->bytes(), file, path);
+  ExternalFiles external(path);
+  return ReadTflite(file->bytes(), file, path, &external);
 }
 
 }  // namespace lathe::format

@@ -13,6 +13,7 @@
 
 #include "src/base/result.h"
 #include "src/base/stop_token.h"
+#include "src/format/tflite/external_files.h"
 #include "src/graph/graph.h"
 
 namespace lathe::format {
@@ -20,12 +21,14 @@ namespace lathe::format {
 // Reads and verifies a model. Constants point into `bytes`, which `owner` keeps
 // alive; nothing large is copied and no weight page is touched. Structure is
 // copied out once, so a file that changes later cannot change the graph.
-// `origin` names the file in errors. Errors: kInvalidInput listing every
-// problem; kUnsupported for versions and storage that the format allows and
-// this build does not have.
+// `origin` names the file in errors. Constants of files beside the model are
+// mapped and look like its own; without `external` there are none. Errors:
+// kInvalidInput listing every problem; kUnsupported for versions and storage
+// that the format allows and this build does not have.
 Result<graph::Graph> ReadTflite(std::span<const std::byte> bytes,
                                 std::shared_ptr<const void> owner,
-                                const std::string& origin);
+                                const std::string& origin,
+                                ExternalFiles* external = nullptr);
 
 // Maps the file and reads it.
 Result<graph::Graph> OpenTflite(const std::string& path);

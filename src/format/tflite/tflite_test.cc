@@ -247,6 +247,105 @@ TEST(Tflite, RefusesUnknownOperatorsAndVersionsAsUnsupported) {
               HasSubstr("FULLY_CONNECTED version 99, highest known is 14"));
 }
 
+// Two constants of `model`, both in the file `name`.
+Graph External(const std::string& name) {
+  Graph graph = FromText(R"(graph main
+    input x: float32[4]
+    const a: float32[4]
+    const b: float32[4]
+    y = ADD(x, a)
+    z = MUL(y, b)
+    output z)");
+  graph.external_buffer_groups = {name};
+  graph.external_buffers = {{7, 0, 4, 16, ""}, {9, 0, 20, 16, ""}};
+  for (const size_t i : {1, 2}) {
+    graph::Tensor& tensor = graph.subgraphs[0].tensors[i];
+    tensor.buffer = 0;
+    tensor.external_buffer = i == 1 ? 7 : 9;
+  }
+  return graph;
+}
+
+TEST(ExternalBuffers, AreReadFromTheFilesBesideTheModel) {
+  const std::string folder = FolderOfTest();
+  fs::create_directories(folder + "/parts");
+  const std::vector<float> values = {-1, 1, 2, 3, 4, 5, 6, 7, 8};
+  std::ofstream(folder + "/parts/weights.bin", std::ios::binary)
+      .write(reinterpret_cast<const char*>(values.data()), 36);
+  const Graph graph = External("parts/weights.bin");
+  ASSERT_TRUE(WriteTflite(graph, folder + "/model.tflite"));
+  const auto read = OpenTflite(folder + "/model.tflite");
+  ASSERT_TRUE(read) << read.error().message;
+  const Graph wanted = FromText(R"(graph main
+    input x: float32[4]
+    const a: float32[4] = 1 2 3 4
+    const b: float32[4] = 5 6 7 8
+    y = ADD(x, a)
+    z = MUL(y, b)
+    output z)");
+  EXPECT_EQ(FirstDifference(*read, wanted), "");
+}
+
+TEST(ExternalBuffers, AreRefusedByWhatIsWrongWithThem) {
+  const std::string folder = FolderOfTest();
+  std::ofstream(folder + "/weights.bin") << std::string(35, 'x');
+  const auto refusal = [&](const std::string& name, auto change) {
+    Graph graph = External(name);
+    change(graph);
+    EXPECT_TRUE(WriteTflite(graph, folder + "/model.tflite"));
+    const auto read = OpenTflite(folder + "/model.tflite");
+    return read ? std::string("read") : read.error().message;
+  };
+  const auto nothing = [](Graph&) {};
+  EXPECT_THAT(refusal("weights.bin", nothing),
+              HasSubstr("subgraph 0 tensor 2 \"b\": \"weights.bin\", external "
+                        "buffer 9: bytes 20 to 20+16 of a file of 35"));
+  EXPECT_THAT(refusal("missing.bin", nothing),
+              HasSubstr("subgraph 0 tensor 1 \"a\": its data lies in another "
+                        "file: " +
+                        folder + "/missing.bin: no such file"));
+  for (const std::string name :
+       {"/etc/passwd", "../weights.bin", "a/../../b", ""}) {
+    EXPECT_THAT(refusal(name, nothing),
+                HasSubstr("\"" + name +
+                          "\"; allowed is the name of a file in the model's "
+                          "folder"));
+  }
+  EXPECT_THAT(refusal(std::string("weights.bin\0x", 13), nothing),
+              HasSubstr("allowed is the name of a file"));
+  EXPECT_THAT(refusal(".", nothing), HasSubstr("a folder"));
+  EXPECT_THAT(refusal("weights.bin",
+                      [](Graph& g) {
+                        g.external_buffers[0].length = 12;
+                        g.external_buffers[1].offset = 0;
+                      }),
+              HasSubstr("12 bytes of data; float32[4] has 16"));
+  EXPECT_THAT(refusal("weights.bin",
+                      [](Graph& g) { g.external_buffers[0].length = 0; }),
+              HasSubstr("external buffer 7 has no bytes"));
+  EXPECT_THAT(
+      refusal("weights.bin",
+              [](Graph& g) { g.external_buffers[0].offset = UINT64_MAX - 3; }),
+      HasSubstr("of a file of 35"));
+  EXPECT_THAT(refusal("weights.bin",
+                      [](Graph& g) { g.external_buffers[0].packing = "zip"; }),
+              HasSubstr("unknown packing \"zip\" of external buffer 7"));
+  EXPECT_THAT(refusal("weights.bin",
+                      [](Graph& g) {
+                        g.external_buffers[1].id = 7;
+                        g.subgraphs[0].tensors[2].external_buffer = 7;
+                      }),
+              HasSubstr("external buffer 7 is declared twice"));
+  const auto bytes = WriteTfliteToMemory(External("weights.bin"));
+  ASSERT_TRUE(bytes);
+  const auto read = ReadTflite(*bytes, nullptr, "memory");
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(read.error().message,
+              HasSubstr("\"a\": its data lies in the file \"weights.bin\"; a "
+                        "model in memory has none"));
+}
+
 // Memory that a caller hands over may start anywhere.
 TEST(Tflite, ReadsFromUnalignedMemory) {
   const Graph graph = Rich();

@@ -8,10 +8,10 @@
 
 namespace lathe::kernels {
 
-// y[i] = scale * q[first + i] for i < n, where q are signed numbers of `bits`
-// bits (8, 4 or 2) without gaps, lowest bits first.
+// y[i] = scale * (q[first + i] - zero) for i < n, where q are signed numbers of
+// `bits` bits (8, 4 or 2) without gaps, lowest bits first.
 void DequantizeNarrow(const std::byte* q, size_t bits, size_t first, size_t n,
-                      float scale, float* y);
+                      float scale, int32_t zero, float* y);
 
 }  // namespace lathe::kernels
 

@@ -112,6 +112,10 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  job % layout.row_blocks * layout.tiles_per_block * kTileRows;
              const size_t row_last =
                  std::min(m, row_first + layout.tiles_per_block * kTileRows);
+             Product scaled = product;
+             if (product.block != 0) {
+               scaled.block_scales += b_batch * BlockScaleCount(product);
+             }
              for (size_t panel = first; panel < last; panel += at_once) {
                if (Stopped(stop)) return;
                const size_t end = std::min(last, panel + at_once);
@@ -119,7 +123,7 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  RowTile tile = rows.Tile(product, a_batch * m + row,
                                           std::min(kTileRows, row_last - row));
                  tile.first = (batch * m + row) * product.n;
-                 RunTile(product, output, tile, panel, end, packed, own);
+                 RunTile(scaled, output, tile, panel, end, packed, own);
                }
                packed += (end - panel) * panel_bytes;
              }

@@ -14,7 +14,9 @@ namespace lathe::kernels {
 // elements.
 struct IntMatmul {
   size_t batches = 1;
-  Product product;  // n, k, ... Product::bytes wants `packed`.
+  // n, k, ... Product::bytes wants `packed`. The block_scales of the matrices
+  // lie one behind the other.
+  Product product;
   RowSource a;
   // B is packed, one batch behind the other, or run-time int8 (uint8 with
   // b_flip): b(p, j) = b[b_offsets[batch] + p * b_k_stride + j * b_n_stride].

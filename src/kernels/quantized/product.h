@@ -55,6 +55,11 @@ inline size_t PackedBytes(const Product& product) {
   return PanelCount(product) * PanelBytes(product);
 }
 
+// Of Product::block_scales.
+inline size_t BlockScaleCount(const Product& product) {
+  return PanelCount(product) * product.blocks() * product.kernels->width;
+}
+
 // Where b lies: p = tap * per_tap + c is
 // source[taps[tap] + c * k_stride + j * n_stride]. With `flip` the source is
 // uint8 and 128 is taken off each number (take zero_point - 128 then).

@@ -133,19 +133,19 @@ TEST(QuantizedSoftmax, LogarithmsAndLengthsAreThoseOfTheReals) {
 TEST(DequantizeNarrow, ReadsSmallNumbersFromAnyPosition) {
   const std::byte q[] = {std::byte{0x8F}, std::byte{0x70}};
   float y[4];
-  DequantizeNarrow(q, 4, 0, 4, 2, y);
+  DequantizeNarrow(q, 4, 0, 4, 2, 0, y);
   EXPECT_EQ(y[0], -2);   // 0xF
   EXPECT_EQ(y[1], -16);  // 0x8
   EXPECT_EQ(y[2], 0);
   EXPECT_EQ(y[3], 14);
-  DequantizeNarrow(q, 4, 1, 1, 1, y);
+  DequantizeNarrow(q, 4, 1, 1, 1, 0, y);
   EXPECT_EQ(y[0], -8);
-  DequantizeNarrow(q, 2, 0, 4, 1, y);
+  DequantizeNarrow(q, 2, 0, 4, 1, 0, y);
   EXPECT_EQ(y[0], -1);
   EXPECT_EQ(y[1], -1);
   EXPECT_EQ(y[2], 0);
   EXPECT_EQ(y[3], -2);
-  DequantizeNarrow(q, 8, 1, 1, 0.5F, y);
+  DequantizeNarrow(q, 8, 1, 1, 0.5F, 0, y);
   EXPECT_EQ(y[0], 56);
 }
 
