@@ -4,10 +4,10 @@
 #include <set>
 #include <utility>
 
+#include "lathe/words.hpp"
 #include "src/quant/assign.h"
 #include "src/quant/instructions.h"
 #include "src/quant/rewrite.h"
-#include "src/quant/words.h"
 
 namespace lathe::quant {
 namespace {
