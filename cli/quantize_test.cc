@@ -45,6 +45,7 @@ TEST_F(Cli, QuantizeExplainsEveryOperatorAndPredictsTheSize) {
             0);
 }
 
+// Reference A18: the older tool exits 0 here.
 TEST_F(Cli, QuantizeRefusesWhatItCannotDoBeforeAnyWork) {
   Write("empty.json", "[]");
   Write("typo.json",

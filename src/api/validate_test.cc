@@ -105,6 +105,46 @@ TEST(Validate, AStaticModelOfOurOwnStatisticsIsNearTheFloatOne) {
   EXPECT_EQ(fewer->outputs[0].mean.mse, y.mean.mse);
 }
 
+// Reference A20.
+TEST(Validate, AStaticModelWithALoopAndATensorOfNobodyIsNearTheFloatOne) {
+  const TempFolder folder;
+  const std::string in = folder / "m.tflite", out = folder / "q.tflite";
+  auto graph = graph::FromText(R"(graph main
+input  x: float32[1]
+const  two: float32[1] = 2
+y: float32[1] = WHILE(x) {cond_subgraph_index=1 body_subgraph_index=2}
+z: float32[1] = ADD(y, two)
+output z
+graph cond
+input  c: float32[1]
+const  limit: float32[1] = 8
+more: bool[1] = LESS(c, limit)
+output more
+graph body
+input  b: float32[1]
+const  three: float32[1] = 3
+next: float32[1] = ADD(b, three)
+output next
+)");
+  ASSERT_TRUE(graph) << graph.error().message;
+  graph->subgraphs[0].tensors.push_back(
+      {.name = "nobody", .type = graph::Type::kFloat32, .shape = {7}});
+  const Status written = format::WriteTflite(*graph, in);
+  ASSERT_TRUE(written) << written.error().message;
+  const std::vector<Samples> data = {Random(4)};
+  const auto calibrated = Calibrate(in, data, folder / "s.json", {});
+  ASSERT_TRUE(calibrated) << calibrated.error().message;
+  QuantizeOptions quantize;
+  quantize.recipe = "static_wi8_ai8";
+  quantize.stats = folder / "s.json";
+  const auto made = Quantize(in, out, quantize);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GT(made->ops_quantized, 0u);
+  const auto report = Validate(in, out, data, {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_GT(report->outputs[0].mean.snr_db, 30);
+}
+
 TEST(ValidateThreads, AModelAgainstItselfDiffersNowhereRoundByRound) {
   const TempFolder folder;
   const std::string in = folder / "m.tflite";

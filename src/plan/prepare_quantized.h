@@ -22,6 +22,13 @@ std::optional<kernels::Integer> IntegerOf(graph::Type type);
 Result<std::vector<int32_t>> ZeroPointsOf(const Lowering& lowering,
                                           int32_t tensor);
 
+// The scales of a tensor of `rows` rows in blocks along the last axis, row by
+// row. Errors: kInvalidInput for blocks or scales that do not fit it;
+// kUnsupported for zero points.
+Result<std::vector<float>> BlockScalesOf(const Lowering& lowering,
+                                         int32_t tensor, size_t rows,
+                                         size_t width);
+
 // Weights of `n` output channels: one scale for all, or one for each along the
 // axis `channels`.
 struct QuantizedWeights {

@@ -44,42 +44,22 @@ void ChooseBytes(const Lowering& lowering, kernels::IntMatmul& matmul) {
 }
 
 // Scales of blocks along the last axis, as Product::block_scales has them.
-Result<std::vector<float>> BlockScalesOf(const Lowering& lowering, int32_t w,
+Result<std::vector<float>> PanelScalesOf(const Lowering& lowering, int32_t w,
                                          const kernels::Product& product) {
-  const size_t n = product.n, k = product.k;
-  const graph::Quantization& q = *lowering.QuantizationOf(w);
-  const size_t block = static_cast<size_t>(q.block_size);
+  const size_t n = product.n;
+  const auto block =
+      static_cast<size_t>(lowering.QuantizationOf(w)->block_size);
   if (block % 2 != 0) {
     return Unsupported("blocks of {} weights have no kernel", block);
   }
-  if (q.zero_points_tensor > 0) {
-    return Unsupported("blocks of weights with zero points have no kernel");
-  }
-  const int32_t from = q.scales_tensor;
-  const size_t blocks = k / block;
-  const Type type = lowering.TypeOf(from);
-  if (!lowering.IsConstant(from) || lowering.Elements(from) != n * blocks ||
-      (type != Type::kFloat16 && type != Type::kFloat32 &&
-       type != Type::kBfloat16)) {
-    return Invalid(
-        "scales \"{}\" {}{}; needed are {} constant 16- or 32-bit floats",
-        lowering.NameOf(from), Name(type),
-        graph::ToString(lowering.ShapeOf(from)), n * blocks);
-  }
-  const std::byte* bytes = lowering.ConstantBytes(from).data();
-  const size_t width = product.kernels->width;
+  LATHE_ASSIGN(const std::vector<float> rows,
+               BlockScalesOf(lowering, w, n, product.k));
+  const size_t blocks = product.k / block, width = product.kernels->width;
   std::vector<float> scales(kernels::PanelCount(product) * blocks * width);
   for (size_t j = 0; j < n; ++j) {
     for (size_t i = 0; i < blocks; ++i) {
-      float& to = scales[(j / width * blocks + i) * width + j % width];
-      const size_t at = j * blocks + i;
-      if (type == Type::kFloat32) {
-        std::memcpy(&to, bytes + at * sizeof(float), sizeof(float));
-        continue;
-      }
-      uint16_t bits;
-      std::memcpy(&bits, bytes + at * sizeof(bits), sizeof(bits));
-      to = type == Type::kFloat16 ? HalfToFloat(bits) : Bf16ToFloat(bits);
+      scales[(j / width * blocks + i) * width + j % width] =
+          rows[j * blocks + i];
     }
   }
   return scales;
@@ -124,6 +104,42 @@ size_t MatricesOf(const graph::Shape& shape) {
 
 }  // namespace
 
+Result<std::vector<float>> BlockScalesOf(const Lowering& lowering,
+                                         int32_t tensor, size_t rows,
+                                         size_t width) {
+  const graph::Quantization& q = *lowering.QuantizationOf(tensor);
+  if (width % static_cast<size_t>(q.block_size) != 0) {
+    return Invalid("tensor \"{}\": blocks of {} do not divide its last dim, {}",
+                   lowering.NameOf(tensor), q.block_size, width);
+  }
+  if (q.zero_points_tensor > 0) {
+    return Unsupported("blocks of weights with zero points have no kernel");
+  }
+  const int32_t from = q.scales_tensor;
+  const size_t count = rows * (width / static_cast<size_t>(q.block_size));
+  const Type type = lowering.TypeOf(from);
+  if (!lowering.IsConstant(from) || lowering.Elements(from) != count ||
+      (type != Type::kFloat16 && type != Type::kFloat32 &&
+       type != Type::kBfloat16)) {
+    return Invalid(
+        "scales \"{}\" {}{}; needed are {} constant 16- or 32-bit floats",
+        lowering.NameOf(from), Name(type),
+        graph::ToString(lowering.ShapeOf(from)), count);
+  }
+  const std::byte* bytes = lowering.ConstantBytes(from).data();
+  std::vector<float> scales(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (type == Type::kFloat32) {
+      std::memcpy(&scales[i], bytes + i * sizeof(float), sizeof(float));
+      continue;
+    }
+    uint16_t bits;
+    std::memcpy(&bits, bytes + i * sizeof(bits), sizeof(bits));
+    scales[i] = type == Type::kFloat16 ? HalfToFloat(bits) : Bf16ToFloat(bits);
+  }
+  return scales;
+}
+
 Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   const int32_t x = node.inputs[0], w = node.inputs[1];
   const int32_t bias = InputOf(node, 2), y = node.outputs[0];
@@ -167,7 +183,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
         return Unsupported("its weights \"{}\" are not a constant",
                            lowering.NameOf(w));
       }
-      LATHE_ASSIGN(block_scales, BlockScalesOf(lowering, w, matmul.product));
+      LATHE_ASSIGN(block_scales, PanelScalesOf(lowering, w, matmul.product));
       LATHE_ASSIGN(tables, FloatTablesOf(lowering, bias, activation, weights));
       auto sums = std::make_shared<OutputTables>(*tables);
       sums->output.kind = FinishRows::Kind::kFloatSum;

@@ -10,6 +10,7 @@
 #include "src/kernels/quantized/reduce.h"
 #include "src/kernels/quantized/softmax.h"
 #include "src/plan/prepare.h"
+#include "src/plan/prepare_quantized.h"
 #include "src/plan/prepare_quantized_elementwise.h"
 
 namespace lathe::plan {
@@ -355,20 +356,30 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
   const int32_t y = node.outputs[0];
   const graph::Quantization* q = lowering.QuantizationOf(table);
   const size_t rows = Dim(lowering.ShapeOf(table), 0);
-  if (q == nullptr || q->scale.empty() ||
-      (q->scale.size() != 1 && (q->axis != 0 || q->scale.size() != rows))) {
+  const size_t n = rows ? lowering.Elements(table) / rows : 0;
+  // Values that share a scale follow each other.
+  std::vector<float> scales;
+  size_t run = n;
+  if (q != nullptr && q->block_size > 0) {
+    run = static_cast<size_t>(q->block_size);
+    LATHE_ASSIGN(scales, BlockScalesOf(lowering, table, rows, n));
+  } else if (q == nullptr || q->scale.empty() ||
+             (q->scale.size() != 1 &&
+              (q->axis != 0 || q->scale.size() != rows))) {
     return Invalid("tensor {} \"{}\": {} scales, expected 1 or one of {} rows",
                    table, lowering.NameOf(table), q ? q->scale.size() : 0,
                    rows);
+  } else {
+    scales = q->scale;
   }
   const size_t count = lowering.Elements(ids);
-  const size_t n = rows ? lowering.Elements(table) / rows : 0;
   const size_t bits = graph::BitsPerElement(lowering.TypeOf(table));
   Step step;
   step.name = "EMBEDDING_LOOKUP";
   step.inputs = {ids, table};
   step.outputs = {y};
-  step.run = [=, scales = q->scale](const StepContext& context) -> Status {
+  step.run = [=, scales =
+                     std::move(scales)](const StepContext& context) -> Status {
     const int32_t* id = context.As<int32_t>(ids);
     float* to = context.As<float>(y);
     for (size_t i = 0; i < count; ++i) {
@@ -377,9 +388,12 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
                        static_cast<int64_t>(rows) - 1);
       }
       const size_t row = static_cast<size_t>(id[i]);
-      kernels::DequantizeNarrow(context.tensors[table], bits, row * n, n,
-                                scales[scales.size() == 1 ? 0 : row],
-                                to + i * n);
+      for (size_t j = 0; j < n; j += run) {
+        const size_t first = row * n + j;
+        kernels::DequantizeNarrow(context.tensors[table], bits, first, run,
+                                  scales[scales.size() == 1 ? 0 : first / run],
+                                  to + i * n + j);
+      }
     }
     return {};
   };
