@@ -59,15 +59,7 @@ Result<WeightParams> FindOctav(const Problem& problem, size_t rotation) {
   if (!config.symmetric) {
     return Unsupported("OCTAV and Hadamard make symmetric weights only");
   }
-  // The error of rounding is (clip / h)^2 / 12 where h is the highest integer,
-  // k clip^2 in the paper, which has 2^bits levels: so do ranges down to -h
-  // - 1.
-  const IntegerRange range = EncodedRange(config);
-  const double high_squared = static_cast<double>(range.high * range.high);
-  const float k =
-      static_cast<float>(problem.correct() && range.low == -range.high
-                             ? 1 / (12 * high_squared)
-                             : std::pow(4.0, -config.bits) / 3);
+  const float k = static_cast<float>(std::pow(4.0, -config.bits) / 3);
   const size_t count = problem.groups().count;
   std::vector<Clip> clips(count);
 
