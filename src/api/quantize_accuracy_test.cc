@@ -7,8 +7,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -27,8 +28,20 @@ using Json = nlohmann::json;
 
 const fs::path kRoot = "../shared/fixtures/quant";
 
-// Cases that may lie further below, and why.
-const std::map<std::string, std::string> kBelow = {};
+// Cases that may lie further below on the one recorded sample. "Others" are 64
+// other samples, means of dB in LiteRT 2.3.0.
+const std::set<std::string_view> kBelow = {
+    // Chance: on others 0.1, 0.4, 1.1 and 0.4 dB nearer than the older tool.
+    "fc_single.gptq4c", "fc_single.gptq8c", "fc_fp16_overflow.dyn8c",
+    "unused_tensor.dyn8c",
+    // int4 without -8, which LiteRT's optimized kernel gets wrong: 0.2 and 0.1
+    // dB further on others, 9 and 12 dB nearer with that kernel.
+    "fc_chain.star_erases", "embedding_fc.dhad4c", "embedding_fc.had4c",
+    // Equal files. Where a filter has one scale, and for int4 rows, our kernels
+    // round activations without a zero point, as LiteRT's own do; XNNPACK has
+    // one.
+    "op_conv-relu6.dyn8c", "op_reshape-conv.dyn8c",
+    "fc_fake_int4_channel.dwr4c"};
 
 // What follows the header of an .npy file of version 1.
 std::vector<std::byte> NpyBytes(const fs::path& path) {
@@ -85,26 +98,27 @@ class Case {
         folder_(kRoot / "cases" / id_),
         name_(id_.substr(0, id_.find('.'))) {}
 
-  void Judge(const std::string& out, std::vector<std::string>& below,
-             size_t& judged) const {
+  // Returns how many signatures were judged.
+  size_t Judge(const std::string& out) const {
     QuantizeOptions options;
     options.recipe = (folder_ / "recipe.json").string();
     if (fs::exists(folder_ / "stats.json")) {
       options.stats = (folder_ / "stats.json").string();
     }
     const auto made = Quantize(model_, out, options);
-    if (!made) return;  // Refused: tests of recipes say what may be.
+    if (!made) return 0;  // Tests of recipes say what may be refused.
     const auto facts = Inspect(model_);
-    ASSERT_TRUE(facts) << facts.error().message;
+    EXPECT_TRUE(facts) << facts.error().message;
+    if (!facts) return 0;
+    size_t judged = 0;
     for (const SignatureInfo& signature : facts->signatures) {
       const double best = Recorded(signature);
       if (std::isnan(best)) continue;
-      const double ours = Ours(signature, out);
       ++judged;
-      if (ours >= best - 1) continue;
-      below.push_back(id_);
-      printf("%-36s %6.2f dB, recorded %6.2f\n", id_.c_str(), ours, best);
+      const double ours = Ours(signature, out);
+      if (!kBelow.contains(id_)) EXPECT_GE(ours, best - 1) << signature.key;
     }
+    return judged;
   }
 
  private:
@@ -189,17 +203,12 @@ TEST(QuantizeFixtures, AreAsNearToTheFloatModelAsTheOlderToolsBest) {
   std::ifstream in(kRoot / "manifest.json");
   const Json manifest = Json::parse(in);
   size_t judged = 0;
-  std::vector<std::string> below;
   for (const Json& one : manifest["cases"]) {
     if (!one.contains("expected") || one["unchanged"] == true) continue;
     SCOPED_TRACE(one["id"]);
-    Case(one).Judge(folder / "out.tflite", below, judged);
+    judged += Case(one).Judge(folder / "out.tflite");
   }
-  printf("%zu judged\n", judged);
-  EXPECT_GT(judged, 250u);
-  for (const std::string& id : below) {
-    EXPECT_TRUE(kBelow.contains(id)) << id << " is more than 1 dB below";
-  }
+  EXPECT_GT(judged, 300u);
 }
 
 }  // namespace
