@@ -360,7 +360,7 @@ Status PrepareDequantizingLookup(Lowering& lowering, const Node& node) {
   // Values that share a scale follow each other.
   std::vector<float> scales;
   size_t run = n;
-  if (q != nullptr && q->block_size > 0) {
+  if (q != nullptr && q->details == graph::Quantization::Details::kBlockwise) {
     run = static_cast<size_t>(q->block_size);
     LATHE_ASSIGN(scales, BlockScalesOf(lowering, table, rows, n));
   } else if (q == nullptr || q->scale.empty() ||
