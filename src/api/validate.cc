@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <future>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -106,30 +107,33 @@ class Validation {
   }
 
   Status Run(const Samples& samples, uint64_t all) {
-    std::optional<Session> r, t;
-    LATHE_ASSIGN(r, Open(reference_, samples.signature,
-                         [this](const ObservedTensor& o) { Keep(o); }));
-    LATHE_ASSIGN(t, Open(quantized_, samples.signature,
-                         [this](const ObservedTensor& o) { Meet(o); }));
-    if (r->inputs().size() != t->inputs().size()) {
+    // Packing weights takes longer than a run, and one thread.
+    auto quantized = std::async(std::launch::async, [&] {
+      return Open(quantized_, samples.signature,
+                  [this](const ObservedTensor& o) { Meet(o); });
+    });
+    LATHE_ASSIGN(Session r, Open(reference_, samples.signature,
+                                 [this](const ObservedTensor& o) { Keep(o); }));
+    LATHE_ASSIGN(Session t, quantized.get());
+    if (r.inputs().size() != t.inputs().size()) {
       return Invalid("the float model has {} inputs, the quantized one {}",
-                     r->inputs().size(), t->inputs().size());
+                     r.inputs().size(), t.inputs().size());
     }
-    const auto inputs = PartnersOf(r->inputs(), t->inputs());
-    const auto outputs = PartnersOf(r->outputs(), t->outputs());
-    if (!options_.outputs_only) PairTensors(*r, *t, outputs);
+    const auto inputs = PartnersOf(r.inputs(), t.inputs());
+    const auto outputs = PartnersOf(r.outputs(), t.outputs());
+    if (!options_.outputs_only) PairTensors(r, t, outputs);
     for (uint64_t i = 0; i < samples.count; ++i) {
       if (Stopped(options_.stop)) {
         return Fail(ErrorCode::kInterrupted, "interrupted");
       }
-      LATHE_TRY(samples.fill(*r, i));
-      LATHE_TRY(FitShapes(*r, *t, inputs));
+      LATHE_TRY(samples.fill(r, i));
+      LATHE_TRY(FitShapes(r, t, inputs));
       for (size_t j = 0; j < inputs.size(); ++j) {
-        LATHE_TRY(CopyInput(*r, j, *t, *inputs[j]));
+        LATHE_TRY(CopyInput(r, j, t, *inputs[j]));
       }
-      LATHE_TRY(RunBoth(*r, *t, i));
+      LATHE_TRY(RunBoth(r, t, i));
       for (size_t j = 0; j < outputs.size(); ++j) {
-        LATHE_TRY(CompareOutput(samples.signature, *r, j, *t, outputs[j]));
+        LATHE_TRY(CompareOutput(samples.signature, r, j, t, outputs[j]));
       }
       ++report_.samples;
       if (options_.progress) options_.progress(report_.samples, all);
