@@ -147,6 +147,14 @@ TEST_F(Cli, CalibrateReadsOneSampleStackedSamplesAndFolders) {
   EXPECT_EQ(Read("s.json"), "old");
 }
 
+// Reference A17: of the whole range of int32 no row of a table is found.
+TEST_F(Cli, ValidateFillsIntegersWithWhatTheModelTakes) {
+  const Ran ran = Lathe("validate " + Nano("conditioner") +
+                        Nano("conditioner") + "--json -q");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["outputs"][0]["mean"]["snr_db"], 200);
+}
+
 TEST_F(Cli, ValidateTellsEverySoundMetricOfAWaveformAsANumber) {
   const Ran ran = Lathe("validate " + Nano("decoder") + Nano("decoder") +
                         "--outputs-only --audio --json -q");

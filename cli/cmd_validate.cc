@@ -72,7 +72,7 @@ Json AccuracyJson(const Accuracy& accuracy) {
 }
 
 Json RowsJson(const std::vector<TensorAccuracy>& rows) {
-  constexpr const char* kRoles[] = {"input", "output", "between"};
+  constexpr const char* kRoles[] = {"input", "output", "between", "constant"};
   Json list = Json::array();
   for (const TensorAccuracy& row : rows) {
     Json fields = {{"name", row.name},
@@ -269,7 +269,10 @@ int CmdValidate(std::vector<std::string> args) {
                    {"limits", kept},
                    {"outputs", RowsJson(report->outputs)}};
     if (audio) fields["audio"] = WaveformsJson(sounds);
-    if (!options.outputs_only) fields["tensors"] = RowsJson(report->tensors);
+    if (!options.outputs_only) {
+      fields["tensors"] = RowsJson(report->tensors);
+      fields["constants"] = RowsJson(report->constants);
+    }
     fields.update({{"unmatched", report->unmatched},
                    {"overlay", overlay},
                    {"times_ms", {{"total", ms}}},
@@ -282,6 +285,10 @@ int CmdValidate(std::vector<std::string> args) {
   if (!options.outputs_only && top > 0) {
     PrintRows("worst tensors", Worst(report->tensors, top));
     fmt::print("\n");
+    if (!report->constants.empty()) {
+      PrintRows("worst weights", Worst(report->constants, top));
+      fmt::print("\n");
+    }
   }
   PrintRows("output", report->outputs);
   for (const WaveformOutput& sound : sounds) PrintWaveform(sound);

@@ -13,6 +13,8 @@
 #include <iostream>
 #include <thread>
 
+#include "lathe/words.hpp"
+
 namespace lathe::cli {
 namespace {
 
@@ -50,22 +52,6 @@ void OnSignal(int) {
     ::_exit(130);
   }
   stop_flag.store(true);
-}
-
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1,
-                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace
@@ -122,18 +108,10 @@ void Warn(const std::string& message) {
   fmt::print(stderr, "lathe: warning: {}\n", message);
 }
 
-std::optional<std::string> Nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates) {
-  std::optional<std::string> best;
-  size_t fewest = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t edits = EditDistance(word, candidate);
-    if (edits < fewest) {
-      fewest = edits;
-      best = candidate;
-    }
-  }
-  return best;
+std::string NearestOf(std::string_view word,
+                      const std::vector<std::string>& words) {
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  return DidYouMean(word, views);
 }
 
 void SetUp(CLI::App& app, std::string_view example, Common& common, Runs runs) {
@@ -187,10 +165,9 @@ std::optional<int> Parse(CLI::App& app, std::vector<std::string> args,
     const std::vector<std::string> left = app.remaining();
     const std::string word =
         left.empty() ? "" : left[0].substr(0, left[0].find('='));
-    const auto nearest = Nearest(word, names);
-    return ReportUsage(fmt::format(
-        "{}: unknown option or extra argument \"{}\"{}", app.get_name(), word,
-        nearest ? fmt::format("; did you mean {}?", *nearest) : ""));
+    return ReportUsage(
+        fmt::format("{}: unknown option or extra argument \"{}\"{}",
+                    app.get_name(), word, NearestOf(word, names)));
   } catch (const CLI::ParseError& e) {
     return ReportUsage(fmt::format("{}: {}", app.get_name(), e.what()));
   }

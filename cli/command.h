@@ -93,9 +93,8 @@ class StopsAtOnce {
 int Report(const Error& error);
 int ReportUsage(const std::string& message);
 void Warn(const std::string& message);
-// The candidate with the fewest edits, if there is a near one.
-std::optional<std::string> Nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates);
+std::string NearestOf(std::string_view word,
+                      const std::vector<std::string>& words);  // DidYouMean
 
 // One object, "schema": "lathe.VERB/1" first. To standard error where standard
 // output carries a file.

@@ -19,11 +19,11 @@ Result<std::vector<Limit>> LimitsOf(const CLI::App& app,
     const std::string text = option->results()[used[option]++];
     if (name == "--metric") {
       if (std::ranges::find(names, text) == names.end()) {
-        const auto nearest = Nearest(text, names);
-        return Usage(
-            "--metric: unknown \"{}\"{}", text,
-            nearest ? fmt::format("; did you mean {}?", *nearest)
-                    : fmt::format("; known are {}", fmt::join(names, ", ")));
+        const std::string nearest = NearestOf(text, names);
+        return Usage("--metric: unknown \"{}\"{}", text,
+                     nearest.empty()
+                         ? fmt::format("; known are {}", fmt::join(names, ", "))
+                         : nearest);
       }
       limits.push_back({.metric = text});
       continue;

@@ -69,11 +69,10 @@ int Run(std::vector<std::string> args) {
   if (verb == kVerbs.end()) {
     std::vector<std::string> names;
     for (const Verb& each : kVerbs) names.emplace_back(each.name);
-    const auto nearest = lathe::cli::Nearest(name, names);
+    const std::string nearest = lathe::cli::NearestOf(name, names);
     return lathe::cli::ReportUsage(
         fmt::format("unknown verb \"{}\"{}", name,
-                    nearest ? fmt::format("; did you mean {}?", *nearest)
-                            : "; `lathe --help` lists them"));
+                    nearest.empty() ? "; `lathe --help` lists them" : nearest));
   }
   args.erase(args.begin());
   return verb->run(std::move(args));

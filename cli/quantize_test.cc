@@ -45,6 +45,7 @@ TEST_F(Cli, QuantizeExplainsEveryOperatorAndPredictsTheSize) {
             0);
 }
 
+// Reference A18: the older tool exits 0 here.
 TEST_F(Cli, QuantizeRefusesWhatItCannotDoBeforeAnyWork) {
   Write("empty.json", "[]");
   Write("typo.json",
@@ -75,6 +76,38 @@ TEST_F(Cli, QuantizeRefusesWhatItCannotDoBeforeAnyWork) {
     EXPECT_EQ(ran.code, code) << line << "\n" << ran.err;
   }
   EXPECT_EQ(ReadAll(folder_ + "/s.tflite"), "");
+}
+
+// The long form is ./dev prove-quantize.
+TEST_F(Cli, AKilledQuantizeLeavesTheOldFileOrTheWholeNewOne) {
+  const std::string line =
+      "quantize " + Nano("dit") + "--recipe dynamic_wi8_afp32 -q -o ";
+  ASSERT_EQ(Lathe(line + "new.tflite").code, 0);
+  const std::string fresh = Read("new.tflite"), old = "the file before";
+  ASSERT_GT(fresh.size(), old.size());
+  int killed = 0;
+  for (int i = 0; i < 12; ++i) {
+    Write("out.tflite", old);
+    // Delays of 5 ms and more, up to the end of a run.
+    const std::string command = "cd '" + folder_ + "' && timeout -s KILL 0." +
+                                std::to_string(1005 + 15 * i).substr(1) + " '" +
+                                program_ + "' " + line +
+                                "out.tflite >/dev/null 2>&1";
+    killed += std::system(command.c_str()) != 0;
+    const std::string found = Read("out.tflite");
+    EXPECT_TRUE(found == old || found == fresh) << i;
+  }
+  EXPECT_GT(killed, 0);
+  // What is left has its own name, and hurts no later run.
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename();
+    if (name == "new.tflite" || name == "out.tflite") continue;
+    EXPECT_TRUE(name == ".out" || name == ".err" ||
+                name.starts_with("out.tflite.part-"))
+        << name;
+  }
+  EXPECT_EQ(Lathe(line + "out.tflite").code, 0);
+  EXPECT_TRUE(Read("out.tflite") == fresh);
 }
 
 TEST_F(Cli, ConvertQuantizesOnTheWayAsQuantizeDoesAfterwards) {

@@ -207,10 +207,9 @@ Result<std::vector<Samples>> NamedFiles(const SignatureInfo& signature,
       for (const TensorInfo& input : signature.inputs) {
         names.push_back(input.name);
       }
-      const auto nearest = Nearest(text.substr(0, equals), names);
       problems.Add(Usage("--data {}: no input \"{}\"{}; there are: {}", text,
                          text.substr(0, equals),
-                         nearest ? ", did you mean \"" + *nearest + "\"?" : "",
+                         NearestOf(text.substr(0, equals), names),
                          Listed(names))
                        .error());
       continue;

@@ -5,7 +5,10 @@ Converts the tiny (name-keyed weights) and the nano model with `lathe convert`,
 runs every signature in both runtimes on the same inputs, and for the tiny model
 compares LiteRT with the golden values too, where the fixtures are there.
 Then the nano model by several recipes: equal where all arithmetic is in float,
-else as near to the float model. What LiteRT refuses is listed.
+else as near to the float model. Static ones, from `lathe calibrate`, run in
+LiteRT's reference kernels: convolutions alone (decoder, encoder) are equal bit
+for bit with 8 bits; where a chain of other operators rounds, or in 16 bits, the
+noises are compared. What LiteRT refuses is listed.
 Needs numpy and ai-edge-litert (./dev interop installs them).
 
 Exit code: 0 equal, 1 a difference above the tolerance, 2 something cannot run.
@@ -48,15 +51,37 @@ RECIPES = {"fp16": True, "weight_only_wi8_afp32": True,
            "dynamic_wi8_afp32": False, "weight_only_wi4_afp32": True,
            "dynamic_wi4_afp32": False, "dit=dynamic_wi4b32_afp32": False}
 
+STATIC = ["static_wi8_ai8", "static_wi8_ai16"]
+BIT_FOR_BIT = {("static_wi8_ai8", "decoder"), ("static_wi8_ai8", "encoder")}
+
 
 class LiteRt:
-    def __init__(self, path, signature, threads=1):
-        from ai_edge_litert.interpreter import Interpreter
-        self._model = Interpreter(str(path), num_threads=threads)
+    def __init__(self, path, signature, threads=1, reference=False):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        kernels = (OpResolverType.BUILTIN_REF if reference
+                   else OpResolverType.AUTO)
+        self._model = Interpreter(str(path), num_threads=threads,
+                                  experimental_op_resolver_type=kernels)
         self._runner = self._model.get_signature_runner(signature)
 
     def __call__(self, **inputs):
         return self._runner(**inputs)
+
+    def quantize(self, name, value):
+        """A float value as the input's integers, where it has them."""
+        facts = self._runner.get_input_details()[name]
+        scale, zero = facts["quantization"]
+        if scale == 0 or value.dtype != np.float32:
+            return value
+        kind = np.iinfo(facts["dtype"])
+        steps = np.rint(value.astype(np.float64) / np.float32(scale)) + zero
+        return np.clip(steps, kind.min, kind.max).astype(facts["dtype"])
+
+    def real(self, name, value):
+        scale, zero = self._runner.get_output_details()[name]["quantization"]
+        if scale == 0:
+            return value
+        return (value.astype(np.float64) - zero) * np.float32(scale)
 
     def input_shapes(self):
         return {name: [int(n) for n in facts["shape"]]
@@ -211,6 +236,46 @@ def check_quantized(folder, float_folder, recipe, exact, lathe, report):
                 report.compare_noise(what, ours[output], value, wanted[output])
 
 
+def check_static(work, recipe, lathe, report):
+    """The nano model calibrated on the inputs that it is then run on."""
+    folder = work / recipe
+    folder.mkdir()
+    pipeline = json.loads((work / "nano/pipeline.json").read_text())
+    for part, signature in MODELS.items():
+        model, path = work / f"nano/{part}.tflite", folder / f"{part}.tflite"
+        inputs = inputs_of(pipeline, part)
+        data = folder / part
+        (data / signature).mkdir(parents=True)
+        for name, value in inputs.items():
+            np.save(data / signature / f"{name}.npy", value)
+        for command in (["calibrate", model, "--data", data, "-o",
+                         folder / "s.json"],
+                        ["quantize", model, "--recipe", recipe, "--stats",
+                         folder / "s.json", "-o", path]):
+            subprocess.run([lathe, *command, "-q"], check=True,
+                           stdout=subprocess.DEVNULL)
+        try:
+            runner = LiteRt(path, signature, reference=True)
+            stored = {name: runner.quantize(name, value)
+                      for name, value in inputs.items()}
+            theirs = runner(**stored)
+        except (RuntimeError, ValueError) as problem:
+            why = str(problem).strip().splitlines()[0]
+            print(f"LiteRT refuses {recipe} {part}: {why}", flush=True)
+            continue
+        ours = run_lathe(lathe, path, signature, stored)
+        wanted = run_lathe(lathe, model, signature, inputs)
+        for output, value in theirs.items():
+            what = f"{recipe} {part} {output}"
+            if (recipe, part) in BIT_FOR_BIT:
+                report.compare(f"{what}, in steps", ours[output].astype(int),
+                               value.astype(int), 0)
+            else:
+                report.compare_noise(what, runner.real(output, ours[output]),
+                                     runner.real(output, value),
+                                     wanted[output])
+
+
 def convert(lathe, checkpoint, out, *options):
     subprocess.run([lathe, "convert", str(checkpoint / "model.safetensors"),
                     "--config", str(checkpoint / "model_config.json"),
@@ -255,6 +320,8 @@ def main():
             convert(lathe, nano, work / recipe, "--recipe", str(file))
             check_quantized(work / recipe, work / "nano", recipe, exact, lathe,
                             report)
+        for recipe in STATIC:
+            check_static(work, recipe, lathe, report)
     return int(report.failed)
 
 

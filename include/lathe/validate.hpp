@@ -40,14 +40,16 @@ LATHE_EXPORT std::span<const AccuracyMetric> AccuracyMetrics();
 
 // A tensor of the float model that was compared.
 struct TensorAccuracy {
-  enum class Role : uint8_t { kInput, kOutput, kBetween };
+  enum class Role : uint8_t { kInput, kOutput, kBetween, kConstant };
   Role role = Role::kBetween;
   std::string signature;  // Of outputs.
   std::string name;       // Of outputs the signature's, else the tensor's.
   std::string tensor;
   uint32_t subgraph = 0;
-  int32_t index = 0;    // In the subgraph.
-  int32_t op = -1;      // The operator that makes it; -1 for none.
+  int32_t index = 0;  // In the subgraph.
+  // The operator that makes it, of a constant the first that reads it; -1 for
+  // none.
+  int32_t op = -1;
   std::string op_type;  // "FULLY_CONNECTED"
   // What Model Explorer finds the operator by: the tensor's name where no other
   // tensor has it, else the operator's number.
@@ -79,6 +81,11 @@ struct ValidateOptions {
 struct ValidateReport {
   std::vector<TensorAccuracy> outputs;
   std::vector<TensorAccuracy> tensors;  // The others, as they are first made.
+  // Weights and other float32 constants that are stored otherwise in the
+  // quantized model: these bytes as real numbers against the float ones. Where
+  // a rotation or column scales went before (Hadamard, OSCAR), they are those
+  // of the changed weight.
+  std::vector<TensorAccuracy> constants;
   uint64_t samples = 0;
   // Of the float model, that are made, have no counterpart of their name.
   uint64_t unmatched = 0;
@@ -91,7 +98,8 @@ struct ValidateReport {
 // Runs both models once for each sample, on equal inputs: where the quantized
 // one takes integers they are clip(rint(x / scale) + zero_point). Outputs are
 // paired by their signature's names, else by position; other tensors by name in
-// the subgraph of the same number, loops round by round.
+// the subgraph of the same number, loops round by round. Constants are compared
+// once, one after the other, with two floats for each value of the largest.
 //
 // Each model is planned once. The two run in step, operator by operator: values
 // of the float model are kept until the quantized one has made theirs, at most

@@ -111,6 +111,25 @@ output taken
   EXPECT_EQ(report->not_reached, (std::vector<std::string>{"then"}));
 }
 
+// Reference A14: samples from a generator were counted and then gone.
+TEST(Calibrate, AsksForEverySampleOnce) {
+  const TempFolder folder;
+  WriteText(folder / "m.tflite", kNegate);
+  std::vector<uint64_t> asked;
+  Samples samples = Of({{1, 2}, {3, 4}, {5, 6}});
+  samples.fill = [&, fill = samples.fill](Session& session, uint64_t i) {
+    asked.push_back(i);
+    return fill(session, i);
+  };
+  const std::vector<Samples> data = {samples};
+  const auto report = Calibrate(folder / "m.tflite", data, "", {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->samples, 3u);
+  EXPECT_EQ(asked, (std::vector<uint64_t>{0, 1, 2}));
+  EXPECT_EQ(report->tensors[0].high, 6);
+}
+
+// Reference A14.
 TEST(Calibrate, RefusesNoSamples) {
   const TempFolder folder;
   WriteText(folder / "m.tflite", kNegate);

@@ -127,6 +127,20 @@ TEST(QuantizeFixtures, AreMadeAsTheOlderToolMadeThem) {
   EXPECT_GT(compared, 0u);
 }
 
+// Reference A22: the older tool reads ADD for every operator of such files.
+TEST(QuantizeFixtures, FilesOfOldOperatorCodesAreQuantized) {
+  if (!fs::exists(kRoot)) GTEST_SKIP() << kRoot << " is not here";
+  for (const char* name : {"conv-dilation", "fullyconnected-relu6"}) {
+    QuantizeOptions options;
+    options.recipe = "dynamic_wi8_afp32";
+    const auto report = Quantize(
+        kRoot / "models" / (std::string("oldcodes_") + name + ".tflite"), "",
+        options);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->ops_quantized, 1u) << name;
+  }
+}
+
 TEST(QuantizeFixtures, BadRecipesAreRefusedInBothModes) {
   if (!fs::exists(kRoot)) GTEST_SKIP() << kRoot << " is not here";
   size_t seen = 0;

@@ -127,6 +127,42 @@ TEST(ExternalBuffers, CountInTheHashOfTheModel) {
   EXPECT_NE(*Model::Open(folder / "model.tflite")->ContentHash(), before);
 }
 
+TEST(Quantize, ATableInBlocksRunsHere) {
+  const TempFolder folder;
+  const std::string in = folder / "in.tflite", out = folder / "out.tflite";
+  graph::Graph graph = graph::Graph::Empty();
+  graph::Builder b(graph, "main");
+  const TensorId ids = b.Input("x", graph::Type::kInt32, {3});
+  std::vector<float> table = Random(5 * 64, 3);
+  for (size_t i = 0; i < 32; ++i) table[64 + i] *= 100;  // A block of its own.
+  const TensorId w = b.Floats("w", {5, 64}, table);
+  const TensorId y = b.Op(OpCode::kEmbeddingLookup, {ids, w}, {}, "y");
+  const std::pair<std::string, TensorId> inputs[] = {{"x", ids}};
+  const std::pair<std::string, TensorId> outputs[] = {{"y", y}};
+  ASSERT_TRUE(b.Finish("serving", inputs, outputs));
+  ASSERT_TRUE(format::WriteTflite(graph, in));
+  QuantizeOptions options;
+  options.recipe = "dynamic_wi4b32_afp32";
+  const auto report = Quantize(in, out, options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->ops_quantized, 1u);
+  const auto model = Model::Open(out);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = Session::Create(*model);
+  ASSERT_TRUE(session) << session.error().message;
+  const std::vector<int32_t> rows = {4, 1, 1};
+  Fill(*session, "x", rows);
+  ASSERT_TRUE(session->Run());
+  const std::vector<float> found = Read(*session, "y");
+  ASSERT_EQ(found.size(), 3 * 64u);
+  for (size_t i = 0; i < found.size(); ++i) {
+    const size_t from = static_cast<size_t>(rows[i / 64]) * 64 + i % 64;
+    const float largest = from / 32 == 2 ? 100.0f : 1.0f;
+    // Half a step, and 1 % for the scale's own rounding.
+    EXPECT_NEAR(found[i], table[from], largest * (1 / 14.0f + 0.01f));
+  }
+}
+
 TEST(Quantize, WithoutATargetItOnlyPredicts) {
   const TempFolder folder;
   const std::string in = folder / "in.tflite", out = folder / "out.tflite";

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <future>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -106,35 +107,62 @@ class Validation {
   }
 
   Status Run(const Samples& samples, uint64_t all) {
-    std::optional<Session> r, t;
-    LATHE_ASSIGN(r, Open(reference_, samples.signature,
-                         [this](const ObservedTensor& o) { Keep(o); }));
-    LATHE_ASSIGN(t, Open(quantized_, samples.signature,
-                         [this](const ObservedTensor& o) { Meet(o); }));
-    if (r->inputs().size() != t->inputs().size()) {
+    // Packing weights takes longer than a run, and one thread.
+    auto quantized = std::async(std::launch::async, [&] {
+      return Open(quantized_, samples.signature,
+                  [this](const ObservedTensor& o) { Meet(o); });
+    });
+    LATHE_ASSIGN(Session r, Open(reference_, samples.signature,
+                                 [this](const ObservedTensor& o) { Keep(o); }));
+    LATHE_ASSIGN(Session t, quantized.get());
+    if (r.inputs().size() != t.inputs().size()) {
       return Invalid("the float model has {} inputs, the quantized one {}",
-                     r->inputs().size(), t->inputs().size());
+                     r.inputs().size(), t.inputs().size());
     }
-    const auto inputs = PartnersOf(r->inputs(), t->inputs());
-    const auto outputs = PartnersOf(r->outputs(), t->outputs());
-    if (!options_.outputs_only) PairTensors(*r, *t, outputs);
+    const auto inputs = PartnersOf(r.inputs(), t.inputs());
+    const auto outputs = PartnersOf(r.outputs(), t.outputs());
+    if (!options_.outputs_only) PairTensors(r, t, outputs);
     for (uint64_t i = 0; i < samples.count; ++i) {
       if (Stopped(options_.stop)) {
         return Fail(ErrorCode::kInterrupted, "interrupted");
       }
-      LATHE_TRY(samples.fill(*r, i));
-      LATHE_TRY(FitShapes(*r, *t, inputs));
+      LATHE_TRY(samples.fill(r, i));
+      LATHE_TRY(FitShapes(r, t, inputs));
       for (size_t j = 0; j < inputs.size(); ++j) {
-        LATHE_TRY(CopyInput(*r, j, *t, *inputs[j]));
+        LATHE_TRY(CopyInput(r, j, t, *inputs[j]));
       }
-      LATHE_TRY(RunBoth(*r, *t, i));
+      LATHE_TRY(RunBoth(r, t, i));
       for (size_t j = 0; j < outputs.size(); ++j) {
-        LATHE_TRY(CompareOutput(samples.signature, *r, j, *t, outputs[j]));
+        LATHE_TRY(CompareOutput(samples.signature, r, j, t, outputs[j]));
       }
       ++report_.samples;
       if (options_.progress) options_.progress(report_.samples, all);
     }
     return {};
+  }
+
+  // By name in the subgraph of the same number: the k-th with the k-th.
+  void CompareConstants() {
+    const graph::Graph& r = Of(reference_);
+    const graph::Graph& t = Of(quantized_);
+    const size_t count = std::min(r.subgraphs.size(), t.subgraphs.size());
+    for (uint32_t s = 0; s < count; ++s) {
+      std::map<std::string_view, std::deque<const graph::Tensor*>> by_name;
+      for (const graph::Tensor& tensor : t.subgraphs[s].tensors) {
+        if (IsPlainConstant(t, tensor)) by_name[tensor.name].push_back(&tensor);
+      }
+      const std::vector<graph::Tensor>& tensors = r.subgraphs[s].tensors;
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        if (!IsPlainConstant(r, tensors[i])) continue;
+        auto& same = by_name[tensors[i].name];
+        if (same.empty()) continue;
+        const graph::Tensor& other = *same.front();
+        same.pop_front();
+        if (tensors[i].type == graph::Type::kFloat32) {
+          CompareConstant({s, static_cast<int32_t>(i)}, t.subgraphs[s], other);
+        }
+      }
+    }
   }
 
   ValidateReport Take() {
@@ -147,6 +175,73 @@ class Validation {
  private:
   static const graph::Graph& Of(const Model& model) {
     return model.state()->graph;
+  }
+  static bool IsPlainConstant(const graph::Graph& graph,
+                              const graph::Tensor& tensor) {
+    return graph.IsConstant(tensor) && !tensor.name.empty() &&
+           tensor.external_buffer == 0 && !tensor.sparsity &&
+           report::ReaderOf(static_cast<ElementType>(tensor.type)) != nullptr;
+  }
+
+  void CompareConstant(Pair key, const graph::Subgraph& subgraph,
+                       const graph::Tensor& t) {
+    const graph::Tensor& r = Of(reference_)
+                                 .subgraphs[key.first]
+                                 .tensors[static_cast<size_t>(key.second)];
+    const auto wanted = Of(reference_).BufferOf(r).bytes;
+    const auto stored = Of(quantized_).BufferOf(t).bytes;
+    if (r.type == t.type && std::ranges::equal(wanted, stored)) return;
+    TensorAccuracy& row = report_.constants.emplace_back(Describe(key));
+    row.role = TensorAccuracy::Role::kConstant;
+    row.type = static_cast<ElementType>(t.type);
+    const auto& ops = Of(reference_).subgraphs[key.first].ops;
+    const auto reader = std::ranges::find_if(ops, [&](const graph::Op& op) {
+      return std::ranges::find(op.inputs, key.second) != op.inputs.end();
+    });
+    if (reader != ops.end()) {
+      row.op = static_cast<int32_t>(reader - ops.begin());
+      row.op_type = TypeOf(*reader);
+    }
+    TensorValue value;
+    value.bytes = stored;
+    value.info =
+        DescribeTensor(Of(quantized_), subgraph,
+                       static_cast<int32_t>(&t - subgraph.tensors.data()), {});
+    if (t.quantization &&
+        t.quantization->details == graph::Quantization::Details::kBlockwise) {
+      // Each block as a row with a scale.
+      const graph::Quantization& q = *t.quantization;
+      const auto block = static_cast<size_t>(q.block_size);
+      const size_t rows = graph::ElementCount(t.shape) / block;
+      TensorValue scales;
+      scales.info =
+          DescribeTensor(Of(quantized_), subgraph, q.scales_tensor, {});
+      const graph::Tensor& from =
+          subgraph.tensors[static_cast<size_t>(q.scales_tensor)];
+      scales.bytes = Of(quantized_).BufferOf(from).bytes;
+      std::vector<float> space;
+      const auto real = report::RealValues(scales, space);
+      if (real.size() != rows || q.zero_points_tensor > 0) {
+        row.problem = "blocks whose scales do not fit";
+        return;
+      }
+      value.info.shape = {static_cast<int32_t>(rows),
+                          static_cast<int32_t>(block)};
+      value.info.quantization = {
+          .scales = {real.begin(), real.end()}, .zero_points = {}, .axis = 0};
+    }
+    std::vector<float> copy;
+    TensorValue floats;
+    floats.info = DescribeTensor(
+        Of(reference_), Of(reference_).subgraphs[key.first], key.second, {});
+    floats.bytes = wanted;
+    Compare(row, report::RealValues(floats, copy),
+            report::RealValues(value, space_));
+  }
+
+  static std::string TypeOf(const graph::Op& op) {
+    return op.custom_name.empty() ? std::string(graph::Name(op.code))
+                                  : op.custom_name;
   }
   static std::string GraphName(const graph::Graph& graph, size_t subgraph) {
     if (!graph.subgraphs[subgraph].name.empty()) {
@@ -341,8 +436,7 @@ class Validation {
     row.op = made_by_[s][at];
     if (row.op >= 0) {
       const graph::Op& op = subgraph.ops[static_cast<size_t>(row.op)];
-      row.op_type = op.custom_name.empty() ? std::string(graph::Name(op.code))
-                                           : op.custom_name;
+      row.op_type = TypeOf(op);
       row.node = unique_[s][at] ? row.tensor : std::to_string(row.op);
     } else {
       row.role = TensorAccuracy::Role::kInput;
@@ -443,6 +537,7 @@ Result<ValidateReport> Validate(const std::string& reference,
     for (const Samples& each : data) {
       if (each.count > 0) LATHE_TRY(validation.Run(each, all));
     }
+    if (!options.outputs_only) validation.CompareConstants();
     ValidateReport report = validation.Take();
     report.reference_bytes = r.state()->file.size();
     report.quantized_bytes = t.state()->file.size();

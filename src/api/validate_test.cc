@@ -105,6 +105,102 @@ TEST(Validate, AStaticModelOfOurOwnStatisticsIsNearTheFloatOne) {
   EXPECT_EQ(fewer->outputs[0].mean.mse, y.mean.mse);
 }
 
+TEST(Validate, ComparesTheWeightsToo) {
+  const TempFolder folder;
+  const std::string in = folder / "m.tflite", out = folder / "q.tflite";
+  graph::Graph graph = graph::Graph::Empty();
+  graph::Builder b(graph, "main");
+  const auto x = b.Input("x", graph::Type::kFloat32, {1, 64}, {});
+  std::vector<float> weights(4 * 64);
+  std::mt19937 rng(3);
+  for (float& v : weights) v = static_cast<float>(rng()) / 2147483648.0f - 1;
+  const auto w = b.Floats("w", {4, 64}, weights);
+  const std::vector<float> zeros(4);
+  const auto bias = b.Floats("b", {4}, zeros);
+  const auto y = b.Op(graph::OpCode::kFullyConnected, {x, w, bias}, {}, "y");
+  const std::pair<std::string, graph::TensorId> inputs[] = {{"x", x}};
+  const std::pair<std::string, graph::TensorId> outputs[] = {{"y", y}};
+  ASSERT_TRUE(b.Finish("serving", inputs, outputs));
+  ASSERT_TRUE(format::WriteTflite(graph, in));
+  const std::vector<Samples> data = {Random(1)};
+  const struct {
+    const char* recipe;
+    ElementType type;
+    double least_db, most_db;
+  } recipes[] = {
+      {"dynamic_wi8_afp32", ElementType::kInt8, 44, 52},
+      {"dynamic_wi4_afp32", ElementType::kInt4, 19, 26},
+      {"dynamic_wi4b32_afp32", ElementType::kInt4, 19, 27},
+      {"dynamic_wi2b32_afp32", ElementType::kInt2, 2, 12},
+      {"weight_only_wi8_afp32", ElementType::kInt8, 44, 52},
+      {"examples/recipes/fp16.json", ElementType::kFloat16, 70, 85},
+  };
+  for (const auto& [recipe, type, least, most] : recipes) {
+    SCOPED_TRACE(recipe);
+    QuantizeOptions options;
+    options.recipe = recipe;
+    const auto made = Quantize(in, out, options);
+    ASSERT_TRUE(made) << made.error().message;
+    const auto report = Validate(in, out, data, {});
+    ASSERT_TRUE(report) << report.error().message;
+    // The bias is stored as it was.
+    ASSERT_EQ(report->constants.size(), 1u);
+    const TensorAccuracy& row = report->constants[0];
+    EXPECT_EQ(row.problem, "");
+    EXPECT_EQ(row.name, "w");
+    EXPECT_EQ(row.role, TensorAccuracy::Role::kConstant);
+    EXPECT_EQ(row.type, type);
+    EXPECT_EQ(row.op_type, "FULLY_CONNECTED");
+    EXPECT_EQ(row.elements, 256u);
+    EXPECT_EQ(row.comparisons, 1u);
+    EXPECT_GT(row.mean.snr_db, least);
+    EXPECT_LT(row.mean.snr_db, most);
+  }
+  ValidateOptions fewer;
+  fewer.outputs_only = true;
+  EXPECT_TRUE(Validate(in, out, data, fewer)->constants.empty());
+}
+
+// Reference A20.
+TEST(Validate, AStaticModelWithALoopAndATensorOfNobodyIsNearTheFloatOne) {
+  const TempFolder folder;
+  const std::string in = folder / "m.tflite", out = folder / "q.tflite";
+  auto graph = graph::FromText(R"(graph main
+input  x: float32[1]
+const  two: float32[1] = 2
+y: float32[1] = WHILE(x) {cond_subgraph_index=1 body_subgraph_index=2}
+z: float32[1] = ADD(y, two)
+output z
+graph cond
+input  c: float32[1]
+const  limit: float32[1] = 8
+more: bool[1] = LESS(c, limit)
+output more
+graph body
+input  b: float32[1]
+const  three: float32[1] = 3
+next: float32[1] = ADD(b, three)
+output next
+)");
+  ASSERT_TRUE(graph) << graph.error().message;
+  graph->subgraphs[0].tensors.push_back(
+      {.name = "nobody", .type = graph::Type::kFloat32, .shape = {7}});
+  const Status written = format::WriteTflite(*graph, in);
+  ASSERT_TRUE(written) << written.error().message;
+  const std::vector<Samples> data = {Random(4)};
+  const auto calibrated = Calibrate(in, data, folder / "s.json", {});
+  ASSERT_TRUE(calibrated) << calibrated.error().message;
+  QuantizeOptions quantize;
+  quantize.recipe = "static_wi8_ai8";
+  quantize.stats = folder / "s.json";
+  const auto made = Quantize(in, out, quantize);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GT(made->ops_quantized, 0u);
+  const auto report = Validate(in, out, data, {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_GT(report->outputs[0].mean.snr_db, 30);
+}
+
 TEST(ValidateThreads, AModelAgainstItselfDiffersNowhereRoundByRound) {
   const TempFolder folder;
   const std::string in = folder / "m.tflite";

@@ -1075,6 +1075,14 @@ class Assigner {
     encoding->source = SourceOf(tensor);
     encoding->weights = weights;
     encoding->statistics = known;
+    if (known != nullptr) {
+      // Samples count leading dims; what is between is rows too.
+      const graph::Shape& shape = activation->shape;
+      encoding->rows = known->num_samples;
+      for (size_t i = 1; i + 1 < shape.size(); ++i) {
+        encoding->rows *= static_cast<uint64_t>(std::max(shape[i], 1));
+      }
+    }
     auto params = FindParams(weights, encoding->source, known, options_.pool);
     if (!params) {
       Problem(site, &tensor, params.error().message);

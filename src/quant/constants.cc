@@ -14,7 +14,7 @@ namespace {
 struct Held {
   std::vector<float> hessian;
   std::span<const double> mu2;
-  InputStatistics view() const { return {hessian, mu2}; }
+  InputStatistics view(uint64_t rows = 0) const { return {hessian, mu2, rows}; }
 };
 
 Result<Held> Hold(const WeightConfig& config, const graph::Shape& shape,
@@ -66,7 +66,7 @@ Status Make(const Encoding& encoding, ThreadPool* pool,
   LATHE_ASSIGN(const Held held, Hold(*encoding.weights, encoding.source.shape,
                                      encoding.statistics));
   return Encode(*encoding.weights, encoding.params, floats.values(),
-                encoding.source.shape, held.view(), pool, bytes);
+                encoding.source.shape, held.view(encoding.rows), pool, bytes);
 }
 
 }  // namespace

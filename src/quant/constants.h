@@ -62,6 +62,7 @@ struct Encoding {
   std::optional<WeightConfig> weights;
   WeightParams params;
   const TensorStatistics* statistics = nullptr;  // Of the activation.
+  uint64_t rows = 0;  // Of the activation, in all samples; 0: unknown.
   PlainEncoding plain;
 
   uint64_t bytes() const;

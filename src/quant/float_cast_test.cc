@@ -21,6 +21,7 @@ TEST(FloatCast, RoundsToTheNearestHalf) {
   EXPECT_THAT(got.back, testing::ElementsAre(1, -2, 65504, 1));
 }
 
+// Reference A28.
 TEST(FloatCast, RefusesWhatIsBeyondTheLargestHalf) {
   // 65519 still rounds to 65504.
   EXPECT_EQ(QuantizeAll(kHalves, {65519, 1}, {2, 1}).error, "");

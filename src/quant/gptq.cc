@@ -23,9 +23,38 @@
 namespace lathe::quant {
 namespace {
 
+// What the published algorithm adds, in means of the Hessian's diagonal.
+constexpr double kLeastDamping = 0.01;
+constexpr double kMostDamping = 10;  // As good as the identity.
 constexpr size_t kColumns = 64;  // Updates of later columns wait for so many.
 constexpr size_t kRows = 32;     // Of one job: they share each read of the
                                  // update matrix.
+
+// A Hessian of few rows holds directions that chance made, and GPTQ would trade
+// errors along them. Correct: the share rho of the identity that a covariance
+// of n rows lacks at least squares (OAS: Chen et al., arXiv 0907.4698, equation
+// 23), so (1 - rho) H + rho mean I. It is small where the inputs are alike, as
+// in real layers, and 1 where they are noise.
+double DampingOf(const Problem& problem) {
+  const size_t d = problem.width();
+  const uint64_t rows = problem.statistics.rows;
+  if (!problem.correct() || rows == 0) return kLeastDamping;
+  double trace = 0, squares = 0;
+  for (size_t i = 0; i < d; ++i) {
+    trace += static_cast<double>(problem.statistics.hessian[i * d + i]);
+  }
+  for (const float h : problem.statistics.hessian) {
+    squares += static_cast<double>(h) * static_cast<double>(h);
+  }
+  const double p = static_cast<double>(d), n = static_cast<double>(rows);
+  const double even = 1 - 2 / p;
+  const double above = even * squares + trace * trace;
+  const double below = (n + 1 - 2 / p) * (squares - trace * trace / p);
+  // Also where all directions are alike and `below` is 0.
+  const double most = kMostDamping / (1 + kMostDamping);
+  const double rho = above < most * below ? above / below : most;
+  return std::max(kLeastDamping, rho / (1 - rho));
+}
 
 // Writes H with `damping` times the mean of its diagonal added to the diagonal,
 // zeros there being ones first. The upper triangle only.
@@ -49,12 +78,12 @@ Result<AlignedBuffer> Updates(const Problem& problem) {
   if (LargestBits(hessian, problem.pool) >= kInfinityBits) {
     return Invalid("the Hessian holds values that are not finite");
   }
-  constexpr double kDamping = 0.01;
   // Aligned rows make the factor half as fast again.
   LATHE_ASSIGN(AlignedBuffer buffer,
                AlignedBuffer::Create(d * d * sizeof(float)));
   const std::span<float> h(buffer.as<float>(), d * d);
-  Damp(hessian, d, kDamping, h);
+  double damping = DampingOf(problem);
+  Damp(hessian, d, damping, h);
   if (!problem.correct()) {
     if (!FactorUpper(d, h, problem.pool)) {
       return Invalid("the Hessian is not positive definite");
@@ -64,9 +93,10 @@ Result<AlignedBuffer> Updates(const Problem& problem) {
   }
   // A sum of squares is positive definite but for rounding, which more damping
   // hides; what is not after this is no Hessian.
-  for (double damping = kDamping; !FactorUpper(d, h, problem.pool);) {
+  while (!FactorUpper(d, h, problem.pool)) {
     damping *= 10;
-    if (damping > 10) return Invalid("the Hessian is not positive definite");
+    if (damping > kMostDamping)
+      return Invalid("the Hessian is not positive definite");
     Damp(hessian, d, damping, h);
   }
   for (size_t i = 0; i < d; ++i) {

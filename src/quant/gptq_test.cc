@@ -161,6 +161,48 @@ TEST(Gptq, CorrectIsFarBetterThanTheOlderTool) {
   EXPECT_LT(correct, nearest / 4);
 }
 
+// Of layers that calibration saw few rows of, judged by many rows.
+TEST(Gptq, FewRowsDoNotLeadItAstray) {
+  constexpr size_t kD = 128, kRows = 64, kSeen = 12;
+  const std::vector<float> values = Normal(kRows * kD, 0.02f, 6);
+  WeightConfig config = {.bits = 4, .grouping = {.kind = kAxis}};
+  const auto error = [&](const std::vector<float>& seen, uint64_t rows,
+                         const std::vector<float>& judge) {
+    return LayerError(values,
+                      QuantizeAll(config, values, {kRows, kD},
+                                  {.hessian = seen, .rows = rows})
+                          .back,
+                      judge, kD);
+  };
+  const auto noise = [&](size_t rows, uint32_t seed) {
+    std::vector<float> h(kD * kD);
+    for (size_t r = 0; r < rows; ++r) {
+      const std::vector<float> x = Normal(kD, 1, seed + r);
+      for (size_t i = 0; i < kD; ++i) {
+        for (size_t j = 0; j < kD; ++j) {
+          h[i * kD + j] += 2 * x[i] * x[j] / static_cast<float>(rows);
+        }
+      }
+    }
+    return h;
+  };
+  const std::vector<float> white = noise(kSeen, 1), all_white = noise(2000, 50);
+  const std::vector<float> alike = Hessian(kD, kSeen, 1);
+  const std::vector<float> all_alike = Hessian(kD, 2000, 50);
+  const double nearest_white = error(white, 0, all_white);
+  const double nearest_alike = error(alike, 0, all_alike);
+  config.algorithm = Algorithm::kGptq;
+  // Noise says nothing: rounding to the nearest is best, and reached.
+  EXPECT_GT(error(white, 0, all_white), 1.3 * nearest_white);
+  EXPECT_LT(error(white, kSeen, all_white), 1.02 * nearest_white);
+  // What is alike says something even so.
+  EXPECT_LT(error(alike, kSeen, all_alike), 0.75 * nearest_alike);
+  // And many rows are trusted.
+  EXPECT_NEAR(
+      error(all_alike, 2000, all_alike) / error(all_alike, 0, all_alike), 1,
+      0.02);
+}
+
 TEST(Gptq, UsesTheScaleOfTheColumnsBlock) {
   constexpr size_t kD = 64;
   const std::vector<float> hessian = Hessian(kD, 200, 5);

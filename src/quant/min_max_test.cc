@@ -56,6 +56,7 @@ TEST(MinMax, BlocksDivideByTheRoundedScale) {
   EXPECT_THAT(got.q, ElementsAre(7, -3, 2, 7));
 }
 
+// Reference A1.
 TEST(MinMax, ATinyBlockGetsTheSmallestNormalHalf) {
   const WeightConfig config = {.bits = 4,
                                .grouping = {.kind = kBlock, .block = 2}};

@@ -60,6 +60,7 @@ TEST(Mse, FindsAClipFarBelowAnOutlier) {
   EXPECT_GT(got.params.scale[0] * 7, 0.02);
 }
 
+// Reference A16.
 TEST(Mse, SearchesBlocksWithTheScaleAsStored) {
   const std::vector<float> values = Normal(64 * 64, 0.02f, 5);
   WeightConfig config = Mse(4);

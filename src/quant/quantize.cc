@@ -4,10 +4,10 @@
 #include <set>
 #include <utility>
 
+#include "lathe/words.hpp"
 #include "src/quant/assign.h"
 #include "src/quant/instructions.h"
 #include "src/quant/rewrite.h"
-#include "src/quant/words.h"
 
 namespace lathe::quant {
 namespace {
@@ -31,6 +31,18 @@ std::string NearestName(const Graph& graph, const std::string& regex) {
   return DidYouMean(regex, names);
 }
 
+bool IsThere(const Graph& graph, Target target) {
+  if (target == Target::kAll || target == Target::kInput ||
+      target == Target::kOutput) {
+    return true;
+  }
+  return std::ranges::any_of(graph.subgraphs, [&](const auto& subgraph) {
+    return std::ranges::any_of(subgraph.ops, [&](const graph::Op& op) {
+      return TargetOf(op.code) == target;
+    });
+  });
+}
+
 std::vector<RuleReport> ReportRules(const Graph& graph, const Recipe& recipe,
                                     const Chooser& chooser) {
   std::vector<const Rule*> rules;
@@ -45,6 +57,7 @@ std::vector<RuleReport> ReportRules(const Graph& graph, const Recipe& recipe,
     report.rule = Describe(*rule);
     report.matched = uses.target;
     report.chosen = uses.chosen;
+    report.absent = !IsThere(graph, rule->target);
     if (uses.regex == 0) {
       report.problem = fmt::format("its regex matches no operator{}",
                                    NearestName(graph, rule->regex));
@@ -68,19 +81,24 @@ std::vector<RuleReport> ReportRules(const Graph& graph, const Recipe& recipe,
   return reports;
 }
 
-// Rules that do nothing, before anything is computed.
-Status Judge(const Graph& graph, const Recipe& recipe,
-             const std::vector<RuleReport>& rules) {
+// Rules that do nothing, before anything is computed. A recipe for many models
+// names operators that this one does not have; only where nothing else is left
+// of it, or of a preset, it is refused.
+Status Judge(const Recipe& recipe, const std::vector<RuleReport>& rules) {
+  const auto is_idle = [](const RuleReport& rule) {
+    return !rule.problem.empty() && !rule.erased;
+  };
+  const bool any = std::ranges::any_of(rules, [&](const RuleReport& rule) {
+    return !is_idle(rule) && !rule.erased;
+  });
+  if (any && recipe.is_preset) return {};
   std::string problems;
-  size_t idle = 0, effective = 0;
   for (const RuleReport& rule : rules) {
-    effective += rule.erased ? 0 : 1;
-    if (rule.problem.empty() || rule.erased) continue;
-    ++idle;
+    if (!is_idle(rule) || (any && rule.absent)) continue;
     problems += fmt::format("{}{}: {}", problems.empty() ? "" : "\n", rule.rule,
                             rule.problem);
   }
-  if (idle == 0 || (recipe.is_preset && idle < effective)) return {};
+  if (problems.empty()) return {};
   return std::unexpected(Error{ErrorCode::kInvalidInput, std::move(problems)});
 }
 
@@ -136,7 +154,7 @@ Result<Quantized> QuantizeGraph(const Graph& graph, const Recipe& recipe,
   if (behaviour == Behaviour::kCorrect) {
     Chooser judged(recipe, behaviour);
     LATHE_TRY(AskAll(graph, judged));
-    LATHE_TRY(Judge(graph, recipe, ReportRules(graph, recipe, judged)));
+    LATHE_TRY(Judge(recipe, ReportRules(graph, recipe, judged)));
   }
   if (recipe.NeedsCalibration(behaviour) &&
       (statistics == nullptr || statistics->of.empty())) {

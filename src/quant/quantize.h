@@ -44,6 +44,7 @@ struct RuleReport {
   size_t matched = 0;        // Operators (and boundaries) that it names.
   size_t chosen = 0;         // Those that it decided.
   std::string problem = {};  // Why it decided none; empty if it did.
+  bool absent = false;       // The model has no operator that it names.
   bool erased = false;       // By a later rule; known before any model is.
 };
 
@@ -53,10 +54,11 @@ struct Quantized {
   std::vector<RuleReport> rules;
 };
 
-// kCorrect refuses a rule that nothing in the model answers to; of a preset
-// only the whole. Errors: kInvalidInput with every problem; kInterrupted.
-// `statistics` may be null; it and the pool must outlive the result's graph, as
-// must the owners of the graph's constants.
+// kCorrect refuses a rule that nothing in the model answers to, unless it names
+// an operator that the model does not have; a preset, and a recipe of such
+// rules alone, only as a whole. Errors: kInvalidInput with every problem;
+// kInterrupted. `statistics` may be null; it and the pool must outlive the
+// result's graph, as must the owners of the graph's constants.
 Result<Quantized> QuantizeGraph(const graph::Graph& graph, const Recipe& recipe,
                                 const Statistics* statistics,
                                 const QuantizeOptions& options);

@@ -182,6 +182,7 @@ Model OutputAlsoRead() {
   });
 }
 
+// Reference A4.
 TEST(Quantize, AnOutputThatIsAlsoReadKeepsItsSignature) {
   const auto made =
       Made(OutputAlsoRead(), Rule(".*", "*", kMinMax, kChannel, kStatic));
@@ -196,6 +197,7 @@ TEST(Quantize, AnOutputThatIsAlsoReadKeepsItsSignature) {
   }
 }
 
+// Reference A3.
 TEST(Quantize, AFloatOutputThatTheLastOperatorReadsStaysRight) {
   const Model model([](Builder& b) -> Ends {
     const TensorId x = b.Input("x", Type::kFloat32, {2, 8});
@@ -218,6 +220,7 @@ TEST(Quantize, AFloatOutputThatTheLastOperatorReadsStaysRight) {
             static_cast<uint32_t>(main.outputs[0]));
 }
 
+// Reference A5 and A27.
 TEST(Quantize, ARuleThatDoesNothingIsRefusedByName) {
   const Model model = FullyConnected(Random(32 * 4), {4, 32});
   const auto error = [&](const std::string& rules) {
@@ -228,7 +231,7 @@ TEST(Quantize, ARuleThatDoesNothingIsRefusedByName) {
               HasSubstr("regex matches no operator; did you mean \"y\"?"));
   EXPECT_THAT(error(Rule(".*", "CONV_2D", kMinMax, kChannel, kDynamic)),
               HasSubstr("no CONV_2D among"));
-  // 8 bits in blocks suit nothing (A5), nor do floats without a dequantize.
+  // 8 bits in blocks suit nothing, nor do floats without a dequantize.
   EXPECT_THAT(
       error(Rule(".*", "*", kMinMax,
                  R"("num_bits": 8, "granularity": "BLOCKWISE_32")", kDynamic)),
@@ -241,6 +244,7 @@ TEST(Quantize, ARuleThatDoesNothingIsRefusedByName) {
   EXPECT_EQ(Find(old->graph, "w")->type, Type::kFloat32);
 }
 
+// Reference A6.
 TEST(Quantize, AShippedPairOfRulesMeansBoth) {
   const Model model([](Builder& b) -> Ends {
     const TensorId x = b.Input("x", Type::kFloat32, {1, 4, 4, 8});
@@ -261,6 +265,7 @@ TEST(Quantize, AShippedPairOfRulesMeansBoth) {
   EXPECT_EQ(Count(made->graph, OpCode::kFullyConnected), 2u);
 }
 
+// Reference A9.
 TEST(Quantize, RotationsNeedNoBiasAndNoLargeMatrix) {
   for (const bool with_bias : {false, true}) {
     const Model model = FullyConnected(Random(256 * 4), {4, 256}, with_bias);
@@ -277,6 +282,7 @@ TEST(Quantize, RotationsNeedNoBiasAndNoLargeMatrix) {
   }
 }
 
+// Reference A10.
 TEST(Quantize, AnOddWidthIsNotRotated) {
   const Model model = FullyConnected(Random(12), {4, 3});
   const auto made = Made(model, Rule(".*", "*", "DECOMPOSED_HADAMARD_ROTATION",
@@ -286,6 +292,7 @@ TEST(Quantize, AnOddWidthIsNotRotated) {
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kInt8);
 }
 
+// Reference A8.
 TEST(Quantize, LayersWithOtherRotationsShareNone) {
   const Model model([](Builder& b) -> Ends {
     const TensorId x = b.Input("x", Type::kFloat32, {2, 16});
@@ -310,6 +317,7 @@ TEST(Quantize, LayersWithOtherRotationsShareNone) {
   EXPECT_EQ(Count(alike->graph, OpCode::kFullyConnected), 3u);
 }
 
+// Reference A7.
 TEST(Quantize, ATiedTableIsRotatedOnlyWhereItsRuleSaysSo) {
   const Model model([](Builder& b) -> Ends {
     const TensorId ids = b.Input("ids", Type::kInt32, {2});
@@ -336,6 +344,7 @@ TEST(Quantize, ATiedTableIsRotatedOnlyWhereItsRuleSaysSo) {
   EXPECT_FALSE(std::ranges::equal(tables[0], tables[1]));
 }
 
+// Reference A11 and A12.
 TEST(Quantize, AlgorithmsThatWeighByActivationsAskForThem) {
   Model model = FullyConnected(Random(32), {4, 8});
   for (const char* algorithm : {"OSCAR", "GPTQ"}) {
@@ -353,6 +362,7 @@ TEST(Quantize, AlgorithmsThatWeighByActivationsAskForThem) {
   EXPECT_EQ(Find(made->graph, "w")->type, Type::kInt8);
 }
 
+// Reference A15.
 TEST(Quantize, OctavLeavesAsymmetricOperandsToMinMax) {
   const Model model([](Builder& b) -> Ends {
     const TensorId x = b.Input("x", Type::kFloat32, {4});
@@ -366,6 +376,7 @@ TEST(Quantize, OctavLeavesAsymmetricOperandsToMinMax) {
   EXPECT_FALSE(Made(model, rules, Behaviour::kCompat));
 }
 
+// Reference A21.
 TEST(Quantize, ASmallWeightLeavesItsStaticOperatorFloat) {
   const Model model = FullyConnected(Random(32), {4, 8});
   const std::string rules =
@@ -390,6 +401,7 @@ Model Product(bool constant_left) {
   });
 }
 
+// Reference A23.
 TEST(Quantize, AStaticProductHasOneScale) {
   const std::string rules = Rule(".*", "*", kMinMax, kChannel, kStatic);
   const auto made = Made(Product(false), rules);
@@ -399,6 +411,7 @@ TEST(Quantize, AStaticProductHasOneScale) {
   EXPECT_EQ(Find(old->graph, "w")->quantization->scale.size(), 8u);
 }
 
+// Reference A25.
 TEST(Quantize, AConstantLeftOperandStaysFloatBesideAFloat) {
   const auto made =
       Made(Product(true), Rule(".*", "*", kMinMax, kChannel, kDynamic));
@@ -407,6 +420,7 @@ TEST(Quantize, AConstantLeftOperandStaysFloatBesideAFloat) {
   EXPECT_FALSE(made->ops[0].quantized);
 }
 
+// Reference A24.
 TEST(Quantize, ADynamicDepthwiseConvolutionHasAScaleForEachChannel) {
   const Model model([](Builder& b) -> Ends {
     const TensorId x = b.Input("x", Type::kFloat32, {1, 4, 4, 8});
@@ -427,6 +441,7 @@ TEST(Quantize, ADynamicDepthwiseConvolutionHasAScaleForEachChannel) {
   EXPECT_EQ(q.axis, 3);
 }
 
+// Reference A26.
 TEST(Quantize, FourBitsNeverHoldTheValueThatAKernelGetsWrong) {
   std::vector<float> weights = Random(64 * 8);
   weights[3] = -30;  // Clipped by OCTAV.
@@ -442,6 +457,7 @@ TEST(Quantize, FourBitsNeverHoldTheValueThatAKernelGetsWrong) {
   }
 }
 
+// Reference A1.
 TEST(Quantize, ChannelsOfZerosHaveAScale) {
   std::vector<float> weights = Random(64);
   std::fill(weights.begin() + 16, weights.begin() + 32, 0.0f);
@@ -456,6 +472,7 @@ TEST(Quantize, ChannelsOfZerosHaveAScale) {
   }
 }
 
+// Reference A28.
 TEST(Quantize, NamesATensorThatIsNotFinite) {
   std::vector<float> weights = Random(32);
   weights[9] = std::numeric_limits<float>::quiet_NaN();
@@ -464,6 +481,69 @@ TEST(Quantize, NamesATensorThatIsNotFinite) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kInvalidInput);
   EXPECT_THAT(made.error().message, HasSubstr("tensor \"w\""));
+}
+
+// Reference A2: beyond 32 MB the older tool fails for more than two dims.
+TEST(Quantize, AFilterOfAnySizeIsQuantized) {
+  constexpr int32_t kChannels = 1024;
+  constexpr size_t kPerChannel = size_t{3} * 3 * kChannels;
+  std::vector<float> weights(kChannels * kPerChannel);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    // Each channel up to its number.
+    weights[i] = static_cast<float>(i / kPerChannel + 1) *
+                 (i % kPerChannel == 0 ? 1.0f : 0.5f);
+  }
+  ASSERT_GT(weights.size() * sizeof(float), size_t{32} << 20);
+  const Model model([&](Builder& b) -> Ends {
+    const TensorId x = b.Input("x", Type::kFloat32, {1, 3, 3, kChannels});
+    const TensorId w = b.Floats("w", {kChannels, 3, 3, kChannels}, weights);
+    const TensorId bias = b.Floats("b", {kChannels}, Random(kChannels));
+    return {{x},
+            {b.Op(OpCode::kConv2d, {x, w, bias},
+                  {{"stride_w", int64_t{1}}, {"stride_h", int64_t{1}}}, "y")}};
+  });
+  const auto made = Made(model, Rule(".*", "*", kMinMax, kChannel, kDynamic));
+  ASSERT_TRUE(made) << made.error().message;
+  const Tensor& w = *Find(made->graph, "w");
+  EXPECT_EQ(w.type, Type::kInt8);
+  ASSERT_EQ(w.quantization->scale.size(), size_t{kChannels});
+  EXPECT_FLOAT_EQ(w.quantization->scale.back(), kChannels / 127.0f);
+  const std::vector<std::byte> bytes = BytesOf(made->graph, w);
+  EXPECT_EQ(std::to_integer<int>(bytes[(kChannels - 1) * kPerChannel]), 127);
+  EXPECT_EQ(std::to_integer<int>(bytes.back()), 64);
+}
+
+// Reference A16.
+TEST(Quantize, MseTakesTwoBitsAndBlocks) {
+  const Model model = FullyConnected(Random(64 * 4), {4, 64});
+  for (const char* weight :
+       {R"("num_bits": 2, "granularity": "CHANNELWISE")",
+        R"("num_bits": 4, "granularity": "BLOCKWISE_32")",
+        R"("num_bits": 2, "granularity": "BLOCKWISE_32")"}) {
+    const std::string rules =
+        Rule(".*", "FULLY_CONNECTED", "MSE", weight, kDynamic);
+    const auto made = Made(model, rules);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_TRUE(made->ops[0].quantized);
+    EXPECT_FALSE(Made(model, rules, Behaviour::kCompat)) << weight;
+  }
+}
+
+// A recipe for many models names what one of them does not have.
+TEST(Quantize, ARuleForAnOperatorThatTheModelLacksIsToldNotRefused) {
+  const Model model = FullyConnected(Random(32), {4, 8});
+  const std::string all = Rule(".*", "*", kMinMax, kChannel, kDynamic);
+  const std::string none =
+      R"({"regex": ".*", "operation": "SOFTMAX", "algorithm_key":
+          "no_quantize"})";
+  const auto made = Made(model, all + "," + none);
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->rules.size(), 2u);
+  EXPECT_THAT(made->rules[1].problem, HasSubstr("no SOFTMAX among"));
+  // But where it is there, a regex that misses it is a mistake.
+  EXPECT_FALSE(Made(
+      model,
+      all + "," + Rule("zz", "FULLY_CONNECTED", kMinMax, kChannel4, kDynamic)));
 }
 
 TEST(Quantize, AConstantOfTwoRulesIsStoredTwice) {

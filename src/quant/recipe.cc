@@ -8,10 +8,10 @@
 #include <iterator>
 #include <span>
 
+#include "lathe/words.hpp"
 #include "nlohmann/json.hpp"
 #include "src/quant/policy.h"
 #include "src/quant/presets.h"
-#include "src/quant/words.h"
 
 namespace lathe::quant {
 namespace {

@@ -159,6 +159,7 @@ TEST(Recipe, StraysOfATensorConfigAreTheAlgorithms) {
   EXPECT_THAT(ErrorOf(kJson), HasSubstr("unknown field \"other\""));
 }
 
+// Reference A27.
 TEST(Recipe, NamesEveryMisspeltWordAtOnce) {
   const std::string error = ErrorOf(
       R"([{"regex": ".*", "operation": "*", "algorithm_key": "OCTAF",
@@ -234,6 +235,27 @@ TEST(Recipe, KnowsWhenItNeedsStatistics) {
   // The older tool forgets its newest algorithm (reference A11).
   EXPECT_FALSE(Parse(oscar)->NeedsCalibration(Behaviour::kCompat));
   EXPECT_TRUE(Parse(oscar)->NeedsCalibration(Behaviour::kCorrect));
+}
+
+// Reference A19: a policy that was loaded counted for one algorithm only.
+TEST(Policy, HoldsEveryAlgorithmToOneTable) {
+  OpConfig config;
+  config.precision = Precision::kInteger;
+  for (const Algorithm algorithm :
+       {Algorithm::kMinMax, Algorithm::kOctav, Algorithm::kMse,
+        Algorithm::kRecovery, Algorithm::kHadamard,
+        Algorithm::kDecomposedHadamard, Algorithm::kGptq, Algorithm::kOscar}) {
+    SCOPED_TRACE(Name(algorithm));
+    const auto taken = [&](const TensorConfig& weight) {
+      config.weight = weight;
+      return !WhyNot(algorithm, Target::kFullyConnected, config);
+    };
+    EXPECT_TRUE(taken({.bits = 8, .granularity = Granularity::kChannel}));
+    EXPECT_TRUE(taken({.bits = 4, .granularity = Granularity::kBlock32}));
+    EXPECT_FALSE(taken({.bits = 8, .granularity = Granularity::kBlock32}));
+    EXPECT_FALSE(taken({.bits = 7}));
+    EXPECT_FALSE(taken({.bits = 8, .symmetric = false}));
+  }
 }
 
 TEST(Policy, WeightsOfOperatorsWithoutWeightsDoNotCount) {

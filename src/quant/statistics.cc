@@ -50,6 +50,13 @@ Result<TensorStatistics> ReadTensor(const Json& json,
   LATHE_TRY(numbers("min", statistics.min));
   LATHE_TRY(numbers("max", statistics.max));
   LATHE_TRY(numbers("mu2", statistics.mu2));
+  if (const auto count = json.find("num_samples");
+      count != json.end() && count->is_number()) {
+    const double samples = count->get<double>();
+    if (samples >= 0 && samples < 1e15) {
+      statistics.num_samples = static_cast<uint64_t>(samples);
+    }
+  }
   if (const auto min = json.find("min"); min != json.end()) {
     for (const Json* at = &*min; at->is_array() && !at->empty();
          at = &at->front()) {

@@ -18,6 +18,7 @@ struct TensorStatistics {
   std::vector<double> min, max;
   int rank = 0;  // Of min and max as arrays; says nothing about values.
   std::vector<double> mu2 = {};  // Mean square of each channel of the last dim.
+  uint64_t num_samples = 0;      // Leading dims in all samples; 0: unknown.
   // [width, width], as stored in the file, or the path of an .npy file that
   // holds it; read when needed, for these are large.
   std::vector<float> hessian = {};

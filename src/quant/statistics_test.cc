@@ -25,15 +25,18 @@ TEST(Statistics, AreReadInBothForms) {
   }
 }
 
+// Reference A13.
 TEST(Statistics, HoldMomentsAndMatrices) {
   const auto read = ParseStatistics(
       R"({"x": {"min": [0], "max": [1], "mu2": [1, 2],
-                "hessian": [[1, 2], [3, 4]]},
+                "num_samples": 12, "hessian": [[1, 2], [3, 4]]},
           "y": {"hessian": {"npy": "h.npy"}}})",
       "/folder", "stats");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_THAT(read->Find("x")->mu2, ElementsAre(1, 2));
   EXPECT_THAT(*ReadHessian(*read->Find("x"), 2), ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(read->Find("x")->num_samples, 12u);
+  EXPECT_EQ(read->Find("y")->num_samples, 0u);
   EXPECT_FALSE(ReadHessian(*read->Find("x"), 3));
   EXPECT_EQ(read->Find("y")->hessian_file, "/folder/h.npy");
   EXPECT_FALSE(read->Find("y")->has_range());

@@ -46,6 +46,7 @@ struct WeightConfig {
 struct InputStatistics {
   std::span<const float> hessian = {};  // [width, width], kGptq.
   std::span<const double> mu2 = {};     // [width], kOscar.
+  uint64_t rows = 0;  // That the Hessian is made of; 0: unknown.
 };
 
 struct WeightParams {

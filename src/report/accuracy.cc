@@ -169,12 +169,14 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
   const size_t middle = values.size() / 2;
   std::span<float> part = values;
   size_t rank = middle, before = middle - (middle > 0 ? 1 : 0);
-  // Of many values, only those whose upper bits are those of the middle ones.
-  constexpr size_t kMany = 1 << 15;
+  // Of many values, only those whose upper bits are those of the middle ones:
+  // exponent and 4 bits more, so that all counts lie in the first cache.
+  constexpr size_t kMany = 512;
   std::vector<float> near;
   if (values.size() > kMany) {
     // Floats that are not negative are ordered as their bits are.
-    constexpr size_t kBins = 1 << 16;
+    constexpr int kShift = 19;
+    constexpr size_t kBins = size_t{1} << (31 - kShift);
     const size_t threads = pool == nullptr ? 1 : pool->threads();
     std::vector<uint32_t> counts(threads * kBins);
     RunBlocks(pool, (values.size() + kBlock - 1) / kBlock,
@@ -183,7 +185,7 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
                 const size_t begin = job * kBlock;
                 const size_t size = std::min(kBlock, values.size() - begin);
                 for (const float v : values.subspan(begin, size)) {
-                  ++bins[std::bit_cast<uint32_t>(v) >> 16];
+                  ++bins[std::bit_cast<uint32_t>(v) >> kShift];
                 }
               });
     for (size_t i = kBins; i < counts.size(); ++i) {
@@ -193,12 +195,15 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
     while (below + counts[low] <= before) below += counts[low++];
     size_t high = low, up_to = below + counts[low];
     while (up_to <= middle) up_to += counts[++high];
-    near.reserve(up_to - below);
+    // Written without a branch: what is not wanted is written over.
+    near.resize(up_to - below + 1);
+    size_t count = 0;
     for (const float v : values) {
-      const uint32_t bin = std::bit_cast<uint32_t>(v) >> 16;
-      if (bin >= low && bin <= high) near.push_back(v);
+      const size_t bin = std::bit_cast<uint32_t>(v) >> kShift;
+      near[count] = v;
+      count += static_cast<size_t>(bin - low <= high - low);
     }
-    part = near;
+    part = std::span(near).first(count);
     rank -= below;
   }
   std::ranges::nth_element(part, part.begin() + static_cast<ptrdiff_t>(rank));

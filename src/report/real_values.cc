@@ -30,15 +30,29 @@ double Plain(std::span<const std::byte> bytes, size_t i) {
   return static_cast<double>(Load<T>(bytes, i));
 }
 
-// scale * (q - zero_point) of one scale, or of none: q.
-template <typename T>
-void FillPlain(const TensorValue& value, std::span<float> to) {
+// scale * (q - zero_point), `stored` giving q of an element; without scales q.
+// Elements that share a scale follow each other.
+template <typename Stored>
+void Fill(const TensorValue& value, const Stored& stored, std::span<float> to) {
   const QuantizationInfo& q = value.info.quantization;
-  const float scale = q.scales.empty() ? 1.0f : q.scales[0];
-  const auto zero = static_cast<float>(
-      q.scales.empty() || q.zero_points.empty() ? 0 : q.zero_points[0]);
-  for (size_t i = 0; i < to.size(); ++i) {
-    to[i] = scale * (static_cast<float>(Load<T>(value.bytes, i)) - zero);
+  const size_t count = q.scales.size();
+  size_t run = to.size();
+  if (count > 1) {
+    run = 1;
+    const auto axis = static_cast<size_t>(q.axis);
+    for (size_t d = axis + 1; d < value.info.shape.size(); ++d) {
+      run *= static_cast<size_t>(value.info.shape[d]);
+    }
+  }
+  for (size_t i = 0, group = 0; i < to.size(); i += run, ++group) {
+    if (group == count) group = 0;
+    const float scale = count == 0 ? 1.0f : q.scales[group];
+    const size_t zeros = count == 0 ? 0 : q.zero_points.size();
+    const auto zero = static_cast<float>(
+        zeros == 0 ? 0 : q.zero_points[zeros == 1 ? 0 : group]);
+    for (size_t j = i; j < i + run; ++j) {
+      to[j] = scale * (static_cast<float>(stored(j)) - zero);
+    }
   }
 }
 
@@ -104,20 +118,25 @@ std::span<const float> RealValues(const TensorValue& value,
     return {reinterpret_cast<const float*>(value.bytes.data()), count};
   }
   space.resize(count);
-  if (value.info.quantization.scales.size() <= 1) {
-    switch (type) {
-      case ElementType::kInt8:
-        FillPlain<int8_t>(value, space);
-        return space;
-      case ElementType::kUint8:
-        FillPlain<uint8_t>(value, space);
-        return space;
-      case ElementType::kInt16:
-        FillPlain<int16_t>(value, space);
-        return space;
-      default:
-        break;
-    }
+  const std::span<const std::byte> bytes = value.bytes;
+  switch (type) {
+    case ElementType::kInt8:
+      Fill(value, [=](size_t i) { return Load<int8_t>(bytes, i); }, space);
+      return space;
+    case ElementType::kUint8:
+      Fill(value, [=](size_t i) { return Load<uint8_t>(bytes, i); }, space);
+      return space;
+    case ElementType::kInt16:
+      Fill(value, [=](size_t i) { return Load<int16_t>(bytes, i); }, space);
+      return space;
+    case ElementType::kInt4:
+      Fill(value, [=](size_t i) { return Packed(bytes, i, 4, true); }, space);
+      return space;
+    case ElementType::kInt2:
+      Fill(value, [=](size_t i) { return Packed(bytes, i, 2, true); }, space);
+      return space;
+    default:
+      break;
   }
   const RealReader real(value);
   for (size_t i = 0; i < count; ++i) space[i] = static_cast<float>(real(i));

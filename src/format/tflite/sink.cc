@@ -21,10 +21,30 @@ std::unexpected<Error> Refused(const char* what, const std::string& path) {
   return SystemError("{}: {}: {}", path, what, std::strerror(errno));
 }
 
-// Two writers of one process must not meet.
-std::string TemporaryName(const std::string& path) {
+// Calls make(name) with names beside `path` until one is free: two writers of
+// one process must not meet, and a process that was killed may have left a file
+// behind under the number that this one has now. Returns the name, or nothing,
+// with errno set.
+template <typename Make>
+std::string Temporary(const std::string& path, const Make& make) {
   static std::atomic<unsigned> next{0};
-  return fmt::format("{}.part-{}-{}", path, getpid(), next++);
+  constexpr int kMostTries = 1000;
+  for (int i = 0; i < kMostTries; ++i) {
+    std::string name = fmt::format("{}.part-{}-{}", path, getpid(), next++);
+    if (make(name.c_str())) return name;
+    if (errno != EEXIST) break;
+  }
+  return "";
+}
+
+// A file of no name in the folder of `path`, which goes with the process; -1
+// where the file system knows none, or there is no way to name it later.
+int OpenUnnamed(const std::string& path) {
+  if (access("/proc/self/fd", X_OK) != 0) return -1;
+  const size_t slash = path.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
 }
 
 }  // namespace
@@ -51,11 +71,14 @@ Status FileSink::Open() {
       return file_ < 0 ? Status(Refused("cannot open", path_)) : Status();
     }
   }
-  std::string name = TemporaryName(path_);
-  file_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file_ < 0) return Refused("cannot create", path_);
-  temporary_ = std::move(name);
-  return {};
+  file_ = OpenUnnamed(path_);
+  is_unnamed_ = file_ >= 0;
+  if (is_unnamed_) return {};
+  temporary_ = Temporary(path_, [this](const char* name) {
+    file_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return file_ >= 0;
+  });
+  return file_ < 0 ? Status(Refused("cannot create", path_)) : Status();
 }
 
 Status FileSink::Write(std::span<const std::byte> bytes) {
@@ -72,6 +95,15 @@ Status FileSink::Write(std::span<const std::byte> bytes) {
 }
 
 Status FileSink::Commit() {
+  if (is_unnamed_) {
+    // A link replaces no file, a rename does.
+    const std::string from = fmt::format("/proc/self/fd/{}", file_);
+    temporary_ = Temporary(path_, [&](const char* name) {
+      return linkat(AT_FDCWD, from.c_str(), AT_FDCWD, name,
+                    AT_SYMLINK_FOLLOW) == 0;
+    });
+    if (temporary_.empty()) return Refused("cannot create", path_);
+  }
   const int closed = close(file_);
   file_ = -1;
   // Some file systems report a full disk only now.

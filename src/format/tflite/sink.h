@@ -47,7 +47,8 @@ class FileSink : public Sink {
 
  private:
   std::string path_;
-  std::string temporary_;  // Empty when there is no file to remove.
+  std::string temporary_;    // Empty when there is no file to remove.
+  bool is_unnamed_ = false;  // Until Commit.
   int file_ = -1;
 };
 

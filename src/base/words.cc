@@ -1,11 +1,11 @@
-#include "src/quant/words.h"
+#include "lathe/words.hpp"
 
 #include <algorithm>
 #include <vector>
 
 #include "fmt/format.h"
 
-namespace lathe::quant {
+namespace lathe {
 namespace {
 
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; }
@@ -45,4 +45,4 @@ std::string DidYouMean(std::string_view word,
   return best.empty() ? "" : fmt::format("; did you mean \"{}\"?", best);
 }
 
-}  // namespace lathe::quant
+}  // namespace lathe
