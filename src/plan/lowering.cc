@@ -40,6 +40,12 @@ Lowering::Lowering(const graph::Graph& graph, const graph::Subgraph& subgraph,
       cache_(cache) {
   range.end = std::min(range.end, subgraph.ops.size());
   plan_.next_op = range.end;
+  readers_.resize(subgraph.tensors.size());
+  for (size_t i = range.first; i < range.end; ++i) {
+    for (const int32_t t : subgraph.ops[i].inputs) {
+      if (t >= 0) readers_[t].push_back(static_cast<uint32_t>(i));
+    }
+  }
   for (size_t i = 0; i < subgraph.tensors.size(); ++i) {
     const graph::Tensor& source = subgraph.tensors[i];
     PlanTensor tensor;
@@ -492,6 +498,17 @@ void Lowering::ReuseMemory() {
   }
 }
 
+std::span<const uint32_t> Lowering::ReadersOf(int32_t tensor) const {
+  return readers_[static_cast<size_t>(tensor)];
+}
+
+Lowering::Share Lowering::ShareSpace(const std::string& key, uint64_t bytes) {
+  const auto [at, added] =
+      shares_.try_emplace(key, static_cast<int32_t>(plan_.shared.size()));
+  if (added) plan_.shared.push_back({bytes});
+  return {at->second, added};
+}
+
 Status Lowering::PlaceTensors() {
   const std::vector<Life> lives = RootLives(plan_);
   std::vector<Lifetime> blocks;
@@ -514,6 +531,17 @@ Status Lowering::PlaceTensors() {
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const uint32_t at = static_cast<uint32_t>(i);
     blocks.push_back({at, at, plan_.steps[i].scratch_bytes});
+  }
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    if (plan_.steps[i].shared < 0) continue;
+    SharedSpace& space = plan_.shared[plan_.steps[i].shared];
+    const uint32_t at = static_cast<uint32_t>(i);
+    space.first_step = std::min(space.first_step, at);
+    space.last_step = at;
+  }
+  const size_t shared = blocks.size();
+  for (const SharedSpace& space : plan_.shared) {
+    blocks.push_back({space.first_step, space.last_step, space.bytes});
   }
   LATHE_ASSIGN(const ArenaPlan arena, PlanArena(blocks, kCacheLine));
 
@@ -546,6 +574,9 @@ Status Lowering::PlaceTensors() {
   }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     plan_.steps[i].scratch_offset = arena.offsets[tensors + i];
+  }
+  for (size_t i = 0; i < plan_.shared.size(); ++i) {
+    plan_.shared[i].offset = arena.offsets[shared + i];
   }
   for (PlanTensor& tensor : plan_.tensors) {
     if (tensor.home == Home::kArena) {

@@ -95,6 +95,18 @@ class Lowering {
     return subgraph_.tensors[tensor];
   }
   const graph::Graph& graph() const { return graph_; }
+  const graph::Subgraph& subgraph() const { return subgraph_; }
+
+  // Operators of the range that read the tensor.
+  std::span<const uint32_t> ReadersOf(int32_t tensor) const;
+
+  // Memory that the steps which ask for it under one key have in common
+  // (Step::shared); the first of them fills it.
+  struct Share {
+    int32_t index = -1;
+    bool first = false;
+  };
+  Share ShareSpace(const std::string& key, uint64_t bytes);
 
   // MakePlan calls this before each node.
   void NextNode() { ++node_; }
@@ -142,6 +154,8 @@ class Lowering {
   std::map<int32_t, std::string> keys_;  // Where the buffer does not say it.
   size_t node_ = 0;
   uint64_t packed_bytes_ = 0;
+  std::vector<std::vector<uint32_t>> readers_;  // By tensor.
+  std::map<std::string, int32_t> shares_;
 };
 
 #define LATHE_PREPARE(name) Status name(Lowering& lowering, const Node& node);

@@ -74,6 +74,7 @@ struct PlanTensor {
 struct StepContext {
   std::byte* const* tensors = nullptr;  // By tensor index; null for kNone.
   std::byte* scratch = nullptr;         // scratch_bytes of the step.
+  std::byte* shared = nullptr;          // Plan::shared[step.shared].
   ThreadPool* pool = nullptr;
   StopToken stop = nullptr;
   Resources* resources = nullptr;  // The session's.
@@ -96,11 +97,20 @@ struct Step {
   int32_t may_overwrite = graph::kNoTensor;
   uint64_t scratch_bytes = 0;
   uint64_t scratch_offset = 0;  // In the arena; filled by MakePlan.
+  int32_t shared = -1;          // Index in Plan::shared; -1 is none.
   // Filled by MakePlan: the subgraph's operators that it stands for, and the
   // packed weights it holds.
   std::vector<uint32_t> ops;
   uint64_t packed_bytes = 0;
   std::function<Status(const StepContext&)> run;
+};
+
+// Memory that steps keep for later ones, beside the tensors.
+struct SharedSpace {
+  uint64_t bytes = 0;
+  // Filled by MakePlan: where in the arena, and the steps that it is kept for.
+  uint64_t offset = 0;
+  uint32_t first_step = UINT32_MAX, last_step = 0;
 };
 
 struct Plan {
@@ -109,6 +119,7 @@ struct Plan {
   // for a part, also what later operators read.
   std::vector<int32_t> inputs, outputs;
   std::vector<Step> steps;
+  std::vector<SharedSpace> shared;
   // Where the next plan begins: the range's end, or the first operator that
   // needs values which are only known when the model runs.
   size_t next_op = 0;

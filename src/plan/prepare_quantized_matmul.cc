@@ -201,6 +201,54 @@ Result<Tables> BlockTablesOf(const Lowering& lowering, int32_t bias,
   return sums;
 }
 
+// Whether the product's floats `x` may be quantized for another layer as well.
+bool QuantizedAgain(const Lowering& lowering, int32_t x) {
+  size_t layers = 0;
+  for (const uint32_t i : lowering.ReadersOf(x)) {
+    const graph::Op& op = lowering.subgraph().ops[i];
+    layers += (op.code == graph::OpCode::kFullyConnected ||
+               op.code == graph::OpCode::kBatchMatmul) &&
+              op.inputs[0] == x &&
+              graph::BitsPerElement(lowering.TypeOf(op.inputs[1])) <= 8;
+  }
+  return layers > 1;
+}
+
+// The rows of `x`, quantized once for all products that take them alike. `x`
+// stays the step's input.
+class SharedRows {
+ public:
+  SharedRows(Lowering& lowering, int32_t x, kernels::IntMatmul& matmul,
+                Step& step)
+      : x_(x) {
+    const kernels::RowSource& a = matmul.a;
+    const kernels::Product& product = matmul.product;
+    if (!a.dynamic || a.k_stride != 1 || !QuantizedAgain(lowering, x)) return;
+    const std::string key =
+        fmt::format("{}: {} rows of {}, asymmetric {}, {}, {} blocks, zero {}",
+                    x, a.rows(), product.k, a.asymmetric, product.name(),
+                    product.blocks(), product.weight_zero);
+    share_ = lowering.ShareSpace(key, kernels::RowsBytes(product, a));
+    step.shared = share_.index;
+    matmul.laid = true;
+  }
+
+  // What RunIntMatmul takes for A.
+  const void* At(const StepContext& context,
+                 const kernels::IntMatmul& matmul) const {
+    if (!matmul.laid) return context.tensors[x_];
+    if (share_.first) {
+      kernels::LayRows(matmul.product, matmul.a, context.tensors[x_],
+                       *context.pool, context.shared);
+    }
+    return context.shared;
+  }
+
+ private:
+  int32_t x_;
+  Lowering::Share share_;
+};
+
 // The format's kernel for these is symmetric, whatever the options say.
 bool UsesFourBitKernel(const Lowering& lowering, int32_t w, size_t m, size_t n,
                        size_t k) {
@@ -334,6 +382,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     step.inputs.push_back(w);
   }
   if (bias >= 0) step.inputs.push_back(bias);
+  const SharedRows rows(lowering, x, matmul, step);
   step.scratch_bytes = kernels::IntMatmulScratchBytes(matmul);
   const size_t elements = lowering.Elements(y);
   // Shuffled weights come with an output for the kernel's own use.
@@ -347,7 +396,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   }
   step.run = [=](const StepContext& context) -> Status {
     kernels::RunIntMatmul(matmul, OutputAt(*tables, context, bias, y),
-                          context.tensors[x],
+                          rows.At(context, matmul),
                           packed ? packed->data() : context.tensors[w],
                           *context.pool, context.scratch, context.stop);
     if (late != FusedActivation::kNone) {
@@ -462,13 +511,14 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   } else {
     step.inputs.push_back(b);
   }
+  const SharedRows rows(lowering, a, matmul, step);
   step.scratch_bytes = kernels::IntMatmulScratchBytes(matmul);
   step.run = [=](const StepContext& context) mutable -> Status {
     matmul.a_index = a_index.data();
     matmul.b_index = b_index.data();
     kernels::RunIntMatmul(
         matmul, OutputAt(*tables, context, graph::kNoTensor, y),
-        context.tensors[a], packed ? packed->data() : context.tensors[b],
+        rows.At(context, matmul), packed ? packed->data() : context.tensors[b],
         *context.pool, context.scratch, context.stop);
     return {};
   };

@@ -1,5 +1,7 @@
 // Products of quantized weights in forms that few files have.
 
+#include <cmath>
+
 #include "gmock/gmock.h"
 #include "src/plan/test_support.h"
 
@@ -43,6 +45,51 @@ output y
     EXPECT_EQ(
         ValuesOf<int8_t>(bench, "y"),
         (std::vector<int8_t>{-5 - 5, 8 - 5, 10 - 5, 15 - 5, -10 - 5, -20 - 5}));
+  }
+}
+
+// Layers of one x; "a" lines are asymmetric.
+std::string Layers(std::string_view which) {
+  std::string text = "graph main\ninput x: float32[3,8]\n";
+  for (size_t i = 0; i < which.size(); ++i) {
+    text += fmt::format("const w{0}: int8[2,8] scale[0.{1}] zero[0] =", i,
+                        which[i] == 'b' ? 2 : 1);
+    for (size_t j = 0; j < 16; ++j) {
+      text +=
+          fmt::format(" {}", static_cast<int>((j * 37 + which[i]) % 255) - 127);
+    }
+    text += fmt::format(
+        "\ny{0}: float32[3,2] = FULLY_CONNECTED(x, w{0}){1}\noutput y{0}\n", i,
+        which[i] == 'a' ? " {asymmetric_quantize_inputs=true}" : "");
+  }
+  return text;
+}
+
+TEST(DynamicLayers, QuantizeTheirInputOnceForAllThatTakeItAlike) {
+  for (const Isa isa : IsasHere()) {
+    SCOPED_TRACE(Name(isa));
+    PlanOptions options;
+    options.isa = isa;
+    const std::string which = "bcad";
+    const Bench all(Layers(which), options);
+    ASSERT_TRUE(all.status()) << all.status().error().message;
+    std::vector<float> x(24);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(1.0f + i * i);
+    Set(all, 0, x);
+    ASSERT_TRUE(all.Run());
+    std::vector<int32_t> shared;
+    for (const Step& step : all.plan().steps) shared.push_back(step.shared);
+    EXPECT_EQ(shared, (std::vector<int32_t>{0, 0, 1, 0}));
+    for (size_t i = 0; i < which.size(); ++i) {
+      SCOPED_TRACE(which[i]);
+      const Bench one(Layers(which.substr(i, 1)), options);
+      ASSERT_TRUE(one.status()) << one.status().error().message;
+      EXPECT_EQ(one.plan().steps[0].shared, -1);
+      Set(one, 0, x);
+      ASSERT_TRUE(one.Run());
+      EXPECT_EQ(ValuesOf<float>(all, fmt::format("y{}", i)),
+                ValuesOf<float>(one, "y0"));
+    }
   }
 }
 

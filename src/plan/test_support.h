@@ -108,6 +108,9 @@ class Bench {
       StepContext context;
       context.tensors = pointers_.data();
       context.scratch = arena_.data() + step.scratch_offset;
+      if (step.shared >= 0) {
+        context.shared = arena_.data() + plan_.shared[step.shared].offset;
+      }
       context.pool = &pool;
       LATHE_TRY(step.run(context));
     }

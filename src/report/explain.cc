@@ -108,6 +108,16 @@ void AddArena(const plan::Plan& plan, size_t stage, size_t first_step,
                       .first_step = first_step + i,
                       .last_step = first_step + i});
   }
+  for (const plan::SharedSpace& space : plan.shared) {
+    blocks.push_back({.stage = stage,
+                      .name = "kept for later steps",
+                      .type = ElementType::kUint8,
+                      .shape = {},
+                      .offset = space.offset,
+                      .bytes = space.bytes,
+                      .first_step = first_step + space.first_step,
+                      .last_step = first_step + space.last_step});
+  }
   std::ranges::stable_sort(blocks, [](const auto& a, const auto& b) {
     return std::pair(a.offset, a.first_step) <
            std::pair(b.offset, b.first_step);

@@ -45,6 +45,9 @@ Status Session::Run(ThreadPool& pool, StopToken stop, const OnStep& on_step,
     if (Stopped(stop)) return Fail(ErrorCode::kInterrupted, "interrupted");
     const plan::Step& step = plan_.steps[i];
     context.scratch = arena_.data() + step.scratch_offset;
+    if (step.shared >= 0) {
+      context.shared = arena_.data() + plan_.shared[step.shared].offset;
+    }
     const Clock::time_point start =
         on_step ? Clock::now() : Clock::time_point();
     if (Status status = step.run(context); !status) {

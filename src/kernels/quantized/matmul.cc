@@ -50,7 +50,7 @@ Layout LayoutOf(const IntMatmul& matmul) {
   }
   layout.groups =
       (layout.panels + layout.panels_per_job - 1) / layout.panels_per_job;
-  layout.rows_bytes = RowsBytes(product, matmul.a);
+  layout.rows_bytes = matmul.laid ? 0 : RowsBytes(product, matmul.a);
   layout.job_bytes = RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
   if (!matmul.packed) {
     layout.job_bytes +=
@@ -73,7 +73,9 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
   const Product& product = matmul.product;
   const size_t m = matmul.a.m;
   if (m == 0 || product.n == 0 || matmul.batches == 0) return;
-  const Rows rows = LayRows(product, matmul.a, a, pool, scratch);
+  const Rows rows = matmul.laid ? RowsAt(product, matmul.a, nullptr,
+                                         static_cast<const std::byte*>(a))
+                                : LayRows(product, matmul.a, a, pool, scratch);
   std::byte* jobs = scratch + layout.rows_bytes;
   const size_t panel_bytes = PanelBytes(product);
   const size_t at_once =

@@ -18,6 +18,8 @@ struct IntMatmul {
   // lie one behind the other.
   Product product;
   RowSource a;
+  // What is given as A is what LayRows wrote of it.
+  bool laid = false;
   // B is packed, one batch behind the other, or run-time int8 (uint8 with
   // b_flip): b(p, j) = b[b_offsets[batch] + p * b_k_stride + j * b_n_stride].
   bool packed = true, b_flip = false;
