@@ -418,10 +418,8 @@ class Validation {
       return;
     }
     row.elements = r.size();
-    row.not_finite += static_cast<uint64_t>(
-        std::ranges::count_if(t, [](float x) { return !std::isfinite(x); }));
-    const Accuracy one =
-        report::MeasureAccuracy(r, t, &threads_.state()->pool, ratios_);
+    const Accuracy one = report::MeasureAccuracy(r, t, &threads_.state()->pool,
+                                                 ratios_, &row.not_finite);
     report::AddComparison(one, row.comparisons++, row.mean, row.worst);
   }
 
