@@ -100,7 +100,8 @@ TEST_F(Cli, ListenTestNamesBothOfWhatDiffers) {
 TEST_F(Cli, ListenTestNamesTheNearestMetric) {
   const Ran ran = Lathe("listen-test a.wav b.wav --metric nsin --min 1");
   EXPECT_EQ(ran.code, 2);
-  EXPECT_NE(ran.err.find("did you mean \"nsim\"?"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("did you mean \"nsim\"?"), std::string::npos)
+      << ran.err;
 }
 
 TEST_F(Cli, ListenTestTellsDriftAsAFractionOfTheDistanceBetweenSeeds) {

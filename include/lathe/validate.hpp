@@ -105,7 +105,7 @@ struct ValidateReport {
 // of the float model are kept until the quantized one has made theirs, at most
 // 64 MB of them (or one tensor) as long as the operators stand in the same
 // order. Memory is both models, their arenas and these values (kept_bytes).
-// Runs on the caller's thread, a second one and `threads`.
+// Runs on the caller's thread, two more and `threads`.
 //
 // Errors: kInvalidInput without samples and for inputs that cannot be paired;
 // kUsage for an unknown signature; what opening, filling and running say;

@@ -117,7 +117,9 @@ class Case {
       if (std::isnan(best)) continue;
       ++judged;
       const double ours = Ours(signature, out);
-      if (!kBelow.contains(id_)) EXPECT_GE(ours, best - 1) << signature.key;
+      if (!kBelow.contains(id_)) {
+        EXPECT_GE(ours, best - 1) << signature.key;
+      }
     }
     return judged;
   }

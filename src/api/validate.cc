@@ -19,6 +19,7 @@
 #include "lathe/compare.hpp"
 #include "src/api/single_ops.h"
 #include "src/api/state.h"
+#include "src/base/mapped_file.h"
 #include "src/report/accuracy.h"
 #include "src/report/real_values.h"
 
@@ -141,7 +142,8 @@ class Validation {
     return {};
   }
 
-  // By name in the subgraph of the same number: the k-th with the k-th.
+  // By name in the subgraph of the same number: the k-th with the k-th. May run
+  // beside Run.
   void CompareConstants() {
     const graph::Graph& r = Of(reference_);
     const graph::Graph& t = Of(quantized_);
@@ -158,7 +160,8 @@ class Validation {
         if (same.empty()) continue;
         const graph::Tensor& other = *same.front();
         same.pop_front();
-        if (tensors[i].type == graph::Type::kFloat32) {
+        if (tensors[i].type == graph::Type::kFloat32 &&
+            !Stopped(options_.stop)) {
           CompareConstant({s, static_cast<int32_t>(i)}, t.subgraphs[s], other);
         }
       }
@@ -236,7 +239,9 @@ class Validation {
         Of(reference_), Of(reference_).subgraphs[key.first], key.second, {});
     floats.bytes = wanted;
     Compare(row, report::RealValues(floats, copy),
-            report::RealValues(value, space_));
+            report::RealValues(value, constant_space_), constant_ratios_);
+    if (reference_.state()->mapped) GiveBackPages(wanted);
+    if (quantized_.state()->mapped) GiveBackPages(stored);
   }
 
   static std::string TypeOf(const graph::Op& op) {
@@ -397,7 +402,7 @@ class Validation {
     }
     TensorAccuracy& row = RowOf(key);
     row.type = seen.type;
-    Compare(row, r, Real(quantized_, seen, space_));
+    Compare(row, r, Real(quantized_, seen, space_), ratios_);
   }
 
   static std::span<const float> Real(const Model& model,
@@ -412,16 +417,14 @@ class Validation {
   }
 
   void Compare(TensorAccuracy& row, std::span<const float> r,
-               std::span<const float> t) {
+               std::span<const float> t, std::vector<float>& ratios) {
     if (r.size() != t.size()) {
       row.problem = fmt::format("{} values against {}", r.size(), t.size());
       return;
     }
     row.elements = r.size();
-    row.not_finite += static_cast<uint64_t>(
-        std::ranges::count_if(t, [](float x) { return !std::isfinite(x); }));
-    const Accuracy one =
-        report::MeasureAccuracy(r, t, &threads_.state()->pool, ratios_);
+    const Accuracy one = report::MeasureAccuracy(r, t, &threads_.state()->pool,
+                                                 ratios, &row.not_finite);
     report::AddComparison(one, row.comparisons++, row.mean, row.worst);
   }
 
@@ -486,7 +489,7 @@ class Validation {
     LATHE_ASSIGN(const std::span<const float> x, values(r, output, i, space));
     LATHE_ASSIGN(const std::span<const float> y,
                  values(t, other, *partner, space_));
-    Compare(row, x, y);
+    Compare(row, x, y, ratios_);
     if (!row.problem.empty() || !options_.on_output) return {};
     return options_.on_output(output, x, y);
   }
@@ -507,6 +510,7 @@ class Validation {
   std::optional<Pair> missing_;  // What the quantized model waits for.
   bool r_done_ = false, t_done_ = false;
   std::vector<float> space_, ratios_;
+  std::vector<float> constant_space_, constant_ratios_;
   std::deque<TensorAccuracy> outputs_, tensors_;
   std::map<Pair, size_t> row_of_;
   std::map<std::pair<std::string, size_t>, size_t> output_of_;
@@ -534,10 +538,16 @@ Result<ValidateReport> Validate(const std::string& reference,
     if (options.threads == nullptr) own.emplace();
     Threads threads = own ? *own : *options.threads;
     Validation validation(r, t, options, threads);
+    // While weights are packed, which takes one thread.
+    std::future<void> constants;
+    if (!options.outputs_only) {
+      constants = std::async(std::launch::async,
+                             [&] { validation.CompareConstants(); });
+    }
     for (const Samples& each : data) {
       if (each.count > 0) LATHE_TRY(validation.Run(each, all));
     }
-    if (!options.outputs_only) validation.CompareConstants();
+    if (constants.valid()) constants.get();
     ValidateReport report = validation.Take();
     report.reference_bytes = r.state()->file.size();
     report.quantized_bytes = t.state()->file.size();

@@ -32,6 +32,8 @@ using Longs = uint64_t __attribute__((vector_size(8 * kLanes)));
 struct Sums {
   Doubles difference{}, rr{}, tt{}, rt{}, kl{};
   Floats largest{};
+  Words bits{};  // Of the largest |r| or |t|.
+  uint64_t not_finite = 0;
 
   void Add(const Sums& other) {
     difference += other.difference;
@@ -40,6 +42,7 @@ struct Sums {
     rt += other.rt;
     kl += other.kl;
     largest = largest > other.largest ? largest : other.largest;
+    not_finite += other.not_finite;
   }
 };
 
@@ -49,8 +52,11 @@ double Total(const Doubles& lanes) {
   return sum;
 }
 
+LATHE_INLINE Words MagnitudeBits(Floats x) {
+  return std::bit_cast<Words>(x) & 0x7FFFFFFFu;
+}
 LATHE_INLINE Floats Magnitude(Floats x) {
-  return std::bit_cast<Floats>(std::bit_cast<Words>(x) & 0x7FFFFFFFu);
+  return std::bit_cast<Floats>(MagnitudeBits(x));
 }
 LATHE_INLINE Doubles Positive(Doubles x) { return x > 0 ? x : Doubles{}; }
 
@@ -78,6 +84,9 @@ LATHE_INLINE Doubles Log(Doubles x) {
 }
 
 LATHE_INLINE void AddLanes(Floats r, Floats t, Floats& ratios, Sums& sums) {
+  const Words a = MagnitudeBits(r), b = MagnitudeBits(t);
+  const Words larger = a > b ? a : b;
+  sums.bits = larger > sums.bits ? larger : sums.bits;
   const Floats apart = Magnitude(t - r);
   ratios = apart / (Magnitude(r) + 1e-6f);
   sums.largest = apart > sums.largest ? apart : sums.largest;
@@ -92,7 +101,8 @@ LATHE_INLINE void AddLanes(Floats r, Floats t, Floats& ratios, Sums& sums) {
   sums.kl += p * Log((p + 1e-9) / (q + 1e-9));
 }
 
-// Values that are finite. Zeros after the last ones add nothing.
+// `bits` tell whether the values are finite, and the sums with them. Zeros
+// after the last ones add nothing.
 LATHE_EACH_LEVEL
 void SumBlock(const float* r, const float* t, size_t n, float* ratios,
               Sums* to) {
@@ -115,16 +125,6 @@ void SumBlock(const float* r, const float* t, size_t n, float* ratios,
   *to = sums;
 }
 
-// No branch, so that it is vectors.
-LATHE_EACH_LEVEL
-uint32_t LargestBits(const float* x, size_t n) {
-  uint32_t largest = 0;
-  for (size_t i = 0; i < n; ++i) {
-    largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFu);
-  }
-  return largest;
-}
-
 float Finite(float x) {
   if (std::isnan(x)) return 1e-9f;
   return std::isfinite(x) ? x : std::copysign(1e9f, x);
@@ -134,14 +134,16 @@ void SumAnyBlock(std::span<const float> r, std::span<const float> t,
                  std::span<float> ratios, Sums* to) {
   constexpr uint32_t kInfinity = 0x7F800000u;
   const size_t n = r.size();
-  if (std::max(LargestBits(r.data(), n), LargestBits(t.data(), n)) <
-      kInfinity) {
-    return SumBlock(r.data(), t.data(), n, ratios.data(), to);
-  }
+  SumBlock(r.data(), t.data(), n, ratios.data(), to);
+  uint32_t bits = 0;
+  for (size_t i = 0; i < kLanes; ++i) bits = std::max(bits, to->bits[i]);
+  if (bits < kInfinity) return;
   std::vector<float> x(n), y(n);
   std::ranges::transform(r, x.begin(), Finite);
   std::ranges::transform(t, y.begin(), Finite);
   SumBlock(x.data(), y.data(), n, ratios.data(), to);
+  to->not_finite = static_cast<uint64_t>(
+      std::ranges::count_if(t, [](float v) { return !std::isfinite(v); }));
 }
 
 void RunBlocks(ThreadPool* pool, size_t jobs, JobRef job) {
@@ -215,7 +217,8 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
 }
 
 Accuracy MeasureAccuracy(std::span<const float> r, std::span<const float> t,
-                         ThreadPool* pool, std::vector<float>& scratch) {
+                         ThreadPool* pool, std::vector<float>& scratch,
+                         uint64_t* not_finite) {
   LATHE_CHECK(r.size() == t.size());
   Accuracy result;
   const size_t n = r.size();
@@ -230,6 +233,7 @@ Accuracy MeasureAccuracy(std::span<const float> r, std::span<const float> t,
   });
   Sums all;
   for (const Sums& block : blocks) all.Add(block);
+  if (not_finite != nullptr) *not_finite += all.not_finite;
   const double difference = Total(all.difference), rr = Total(all.rr);
   const double tt = Total(all.tt);
   const auto count = static_cast<double>(n);

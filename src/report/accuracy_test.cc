@@ -80,6 +80,18 @@ TEST(Accuracy, MedianIsThatOfASortAtEverySize) {
   EXPECT_EQ(MedianOf({}), 0);
 }
 
+TEST(Accuracy, CountsWhatIsNotFiniteInTheQuantizedModelOnly) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> r(40000, 1), t(40000, 1), scratch;
+  t[3] = nan;
+  t[30000] = -infinity;
+  r[17] = nan;
+  uint64_t count = 5;
+  MeasureAccuracy(r, t, nullptr, scratch, &count);
+  EXPECT_EQ(count, 7u);
+}
+
 TEST(Accuracy, DoesNotDependOnThreadsAndHoldsOnManyValues) {
   std::mt19937 rng(6);
   std::normal_distribution<float> normal;
