@@ -182,6 +182,8 @@ Result<std::vector<Written>> Convert(const Sources& sources,
                                      const Conversion& conversion) {
   LATHE_ASSIGN(const bool made, MakeFolder(out_dir));
   Pending pending(out_dir, made);
+  // First: of what the user named, then of what is looked for beside it.
+  LATHE_ASSIGN(auto checkpoint, format::Checkpoint::Open(sources.checkpoint));
   LATHE_ASSIGN(const StableAudioConfig config,
                ReadStableAudioConfig(sources.config));
   LATHE_ASSIGN(const T5Config t5_config,
@@ -189,7 +191,6 @@ Result<std::vector<Written>> Convert(const Sources& sources,
   LATHE_ASSIGN(const auto tokenizer,
                MappedFile::Open(sources.t5_dir + "/spiece.model"));
   const std::string t5_path = T5Weights(sources.t5_dir);
-  LATHE_ASSIGN(auto checkpoint, format::Checkpoint::Open(sources.checkpoint));
   LATHE_ASSIGN(auto t5, format::Checkpoint::Open(t5_path));
   LATHE_ASSIGN(
       StableAudioGraphs graphs,

@@ -215,6 +215,11 @@ TEST_F(ConvertStableAudioTo, NowhereWhenASourceIsMissing) {
     EXPECT_FALSE(fs::exists(out));
     fs::rename(dir_ / "aside", dir_ / gone);
   }
+  sources_.checkpoint = dir_ / "nowhere/a.ckpt";
+  sources_.config = dir_ / "nowhere/model_config.json";
+  const auto written = ConvertStableAudio(sources_, out, {});
+  ASSERT_FALSE(written);
+  EXPECT_THAT(written.error().message, HasSubstr("a.ckpt"));
 }
 
 TEST_F(ConvertStableAudioTo, AFolderWithoutAParentIsRefused) {
