@@ -219,11 +219,15 @@ bool QuantizedAgain(const Lowering& lowering, int32_t x) {
 class SharedRows {
  public:
   SharedRows(Lowering& lowering, int32_t x, kernels::IntMatmul& matmul,
-                Step& step)
+             Step& step)
       : x_(x) {
     const kernels::RowSource& a = matmul.a;
     const kernels::Product& product = matmul.product;
-    if (!a.dynamic || a.k_stride != 1 || !QuantizedAgain(lowering, x)) return;
+    // A variable may change between them.
+    if (!a.dynamic || a.k_stride != 1 || lowering.TensorOf(x).is_variable ||
+        !QuantizedAgain(lowering, x)) {
+      return;
+    }
     const std::string key =
         fmt::format("{}: {} rows of {}, asymmetric {}, {}, {} blocks, zero {}",
                     x, a.rows(), product.k, a.asymmetric, product.name(),
@@ -402,8 +406,9 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     if (late != FusedActivation::kNone) {
       ApplyLate(late, elements, context.As<float>(y));
     }
-    if (workspace >= 0)
+    if (workspace >= 0) {
       std::memset(context.tensors[workspace], 0, workspace_bytes);
+    }
     return {};
   };
   lowering.Add(std::move(step));

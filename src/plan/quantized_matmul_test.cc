@@ -93,6 +93,16 @@ TEST(DynamicLayers, QuantizeTheirInputOnceForAllThatTakeItAlike) {
   }
 }
 
+TEST(DynamicLayers, OfAVariableQuantizeItEachTime) {
+  std::string text = Layers("bc");
+  const std::string_view input = "input x";
+  text.replace(text.find(input), input.size(), "variable x");
+  const Bench bench(text, {});
+  ASSERT_TRUE(bench.status()) << bench.status().error().message;
+  ASSERT_EQ(bench.plan().steps.size(), 2u);
+  for (const Step& step : bench.plan().steps) EXPECT_EQ(step.shared, -1);
+}
+
 constexpr std::string_view kShuffled = R"(graph main
 input x: uint8[2,32] scale[0.5] zero[128]
 const w: uint8[8,32] scale[0.25] zero[128] = 0x)";
