@@ -32,8 +32,8 @@ struct LstmLayer {
   bool time_major = false, backward = false;
   size_t scratch = 0;
 
-  Status Run(const kernels::RecurrentKernels& kernels,
-             const StepContext& context, float* y, size_t y_stride) const {
+  void Run(const kernels::RecurrentKernels& kernels, const StepContext& context,
+           float* y, size_t y_stride) const {
     kernels::LstmWeights w = weights;
     w.input = input.At(context);
     if (aux.shape.blocks) w.aux = aux.At(context);
@@ -58,7 +58,6 @@ struct LstmLayer {
     sequence.y = y;
     sequence.y_stride = y_stride;
     kernels::RunLstm(kernels, w, sequence, context.scratch, *context.pool);
-    return {};
   }
 };
 
@@ -285,8 +284,8 @@ Status PrepareLstm(Lowering& lowering, const Node& node) {
   step.flops = FlopsOf(layer);
   step.scratch_bytes = layer.scratch;
   step.run = [=](const StepContext& context) -> Status {
-    return layer.Run(kernels, context, context.As<float>(y),
-                     layer.weights.outputs);
+    layer.Run(kernels, context, context.As<float>(y), layer.weights.outputs);
+    return {};
   };
   lowering.Add(std::move(step));
   return {};
@@ -312,44 +311,19 @@ Status PrepareBidirectionalLstm(Lowering& lowering, const Node& node) {
   forward.c = InputAt(node, kStates + 1);
   forward.aux = stacked ? aux : kNone;
   forward.aux_weights = kAuxWeights;
-  if (stacked && aux < 0) return Invalid("the auxiliary input is left out");
+  LATHE_TRY(CheckAuxiliary(lowering, forward.x, aux, stacked));
   LstmPlaces backward = forward;
   backward.weights = kBackward;
   backward.h = InputAt(node, kStates + 2);
   backward.c = InputAt(node, kStates + 3);
   backward.aux_weights = kAuxWeights + 4;
-  if (aux >= 0) {
-    const graph::Shape& x = lowering.ShapeOf(forward.x);
-    const graph::Shape& other = lowering.ShapeOf(aux);
-    if (lowering.TypeOf(aux) != Type::kFloat32 || other.size() != 3 ||
-        other[0] != x[0] || other[1] != x[1]) {
-      return Invalid("the auxiliary input is {} {}; the input is {}",
-                     Name(lowering.TypeOf(aux)), graph::ToString(other),
-                     graph::ToString(x));
-    }
-    if (!stacked) backward.x = aux;
-  }
+  if (aux >= 0 && !stacked) backward.x = aux;
   LATHE_ASSIGN(const LstmLayer fw,
                LstmLayerOf(lowering, node, forward, time_major, false));
   LATHE_ASSIGN(const LstmLayer bw,
                LstmLayerOf(lowering, node, backward, time_major, true));
-  const kernels::RecurrentKernels kernels = KernelsOf(lowering);
-  const bool merged = node.outputs.size() == 1;
-  const int32_t y = node.outputs[0], y_bw = node.outputs.back();
-  const size_t fw_width = fw.weights.outputs, bw_width = bw.weights.outputs;
-  Step step = StepOf(node);
-  step.kernel = kernels.gemm.name;
-  step.flops = FlopsOf(fw) + FlopsOf(bw);
-  step.scratch_bytes = std::max(fw.scratch, bw.scratch);
-  step.run = [=](const StepContext& context) -> Status {
-    float* to = context.As<float>(y);
-    const size_t width = fw_width + bw_width;
-    LATHE_TRY(fw.Run(kernels, context, to, merged ? width : fw_width));
-    return bw.Run(kernels, context,
-                  merged ? to + fw_width : context.As<float>(y_bw),
-                  merged ? width : bw_width);
-  };
-  lowering.Add(std::move(step));
+  AddBothDirections(lowering, node, fw, fw.weights.outputs, bw,
+                    bw.weights.outputs, FlopsOf(fw) + FlopsOf(bw));
   return {};
 }
 

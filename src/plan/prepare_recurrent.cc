@@ -178,6 +178,21 @@ Step StepOf(const Node& node) {
   return step;
 }
 
+Status CheckAuxiliary(const Lowering& lowering, int32_t x, int32_t aux,
+                      bool stacked) {
+  if (stacked && aux < 0) return Invalid("the auxiliary input is left out");
+  if (aux < 0) return {};
+  const graph::Shape& shape = lowering.ShapeOf(x);
+  const graph::Shape& other = lowering.ShapeOf(aux);
+  if (lowering.TypeOf(aux) != Type::kFloat32 || other.size() != 3 ||
+      other[0] != shape[0] || other[1] != shape[1]) {
+    return Invalid("the auxiliary input is {} {}; the input is {}",
+                   Name(lowering.TypeOf(aux)), graph::ToString(other),
+                   graph::ToString(shape));
+  }
+  return {};
+}
+
 }  // namespace recurrent
 
 namespace {

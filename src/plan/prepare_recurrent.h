@@ -5,10 +5,12 @@
 #ifndef LATHE_PLAN_PREPARE_RECURRENT_H_
 #define LATHE_PLAN_PREPARE_RECURRENT_H_
 
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/kernels/recurrent/lstm.h"
@@ -100,6 +102,36 @@ void SetTimes(const Lowering& lowering, int32_t x, bool time_major,
 
 // The step's operands: every input that is there.
 Step StepOf(const Node& node);
+
+// The auxiliary input of a bidirectional layer, kNone or as long as x; needed
+// where it has weights (`stacked`).
+Status CheckAuxiliary(const Lowering& lowering, int32_t x, int32_t aux,
+                      bool stacked);
+
+// Adds the step of a layer in both directions, whose outputs of so many values
+// lie side by side or in a tensor each. Layer::Run takes kernels, context,
+// output and its stride.
+template <typename Layer>
+void AddBothDirections(Lowering& lowering, const Node& node, const Layer& fw,
+                       size_t fw_width, const Layer& bw, size_t bw_width,
+                       uint64_t flops) {
+  const kernels::RecurrentKernels kernels = KernelsOf(lowering);
+  const bool merged = node.outputs.size() == 1;
+  const int32_t y = node.outputs[0], y_bw = node.outputs.back();
+  Step step = StepOf(node);
+  step.kernel = kernels.gemm.name;
+  step.flops = flops;
+  step.scratch_bytes = std::max(fw.scratch, bw.scratch);
+  step.run = [=](const StepContext& context) -> Status {
+    float* to = context.As<float>(y);
+    const size_t width = fw_width + bw_width;
+    fw.Run(kernels, context, to, merged ? width : fw_width);
+    bw.Run(kernels, context, merged ? to + fw_width : context.As<float>(y_bw),
+           merged ? width : bw_width);
+    return {};
+  };
+  lowering.Add(std::move(step));
+}
 
 Status PrepareBasicLstm(Lowering& lowering, const Node& node);
 Status PrepareLstm(Lowering& lowering, const Node& node);

@@ -118,17 +118,7 @@ Status PrepareBidirectionalRnn(Lowering& lowering, const Node& node) {
   const int32_t fw_aux = InputAt(node, kAuxWeights);
   const int32_t bw_aux = InputAt(node, kAuxWeights + 1);
   const bool stacked = fw_aux >= 0;
-  if (stacked && aux < 0) return Invalid("the auxiliary input is left out");
-  if (aux >= 0) {
-    const graph::Shape& shape = lowering.ShapeOf(x);
-    const graph::Shape& other = lowering.ShapeOf(aux);
-    if (lowering.TypeOf(aux) != Type::kFloat32 || other.size() != 3 ||
-        other[0] != shape[0] || other[1] != shape[1]) {
-      return Invalid("the auxiliary input is {} {}; the input is {}",
-                     Name(lowering.TypeOf(aux)), graph::ToString(other),
-                     graph::ToString(shape));
-    }
-  }
+  LATHE_TRY(CheckAuxiliary(lowering, x, aux, stacked));
   const int32_t bw_x = aux >= 0 && !stacked ? aux : x;
   LATHE_ASSIGN(const RnnLayer fw,
                RnnLayerOf(lowering, node, x, kForward, stacked ? aux : kNone,
@@ -136,23 +126,8 @@ Status PrepareBidirectionalRnn(Lowering& lowering, const Node& node) {
   LATHE_ASSIGN(const RnnLayer bw,
                RnnLayerOf(lowering, node, bw_x, kBackward,
                           stacked ? aux : kNone, bw_aux, time_major, true));
-  const kernels::RecurrentKernels kernels = KernelsOf(lowering);
-  const bool merged = node.outputs.size() == 1;
-  const int32_t y = node.outputs[0], y_bw = node.outputs.back();
-  const size_t fw_width = fw.weights.units, bw_width = bw.weights.units;
-  Step step = StepOf(node);
-  step.kernel = kernels.gemm.name;
-  step.flops = FlopsOf(fw) + FlopsOf(bw);
-  step.scratch_bytes = std::max(fw.scratch, bw.scratch);
-  step.run = [=](const StepContext& context) -> Status {
-    float* to = context.As<float>(y);
-    const size_t width = fw_width + bw_width;
-    fw.Run(kernels, context, to, merged ? width : fw_width);
-    bw.Run(kernels, context, merged ? to + fw_width : context.As<float>(y_bw),
-           merged ? width : bw_width);
-    return {};
-  };
-  lowering.Add(std::move(step));
+  AddBothDirections(lowering, node, fw, fw.weights.units, bw, bw.weights.units,
+                    FlopsOf(fw) + FlopsOf(bw));
   return {};
 }
 
