@@ -65,6 +65,7 @@ class Fuser {
       : graph_(graph), subgraph_(subgraph), known_(known) {
     Collect(first, std::min(end, subgraph.ops.size()));
     for (size_t i = 0; i < nodes_.size(); ++i) TakeInput(i);
+    for (size_t i = 0; i < nodes_.size(); ++i) TakeProduct(i);
     for (size_t i = 0; i < nodes_.size(); ++i) TakeResidual(i);
   }
 
@@ -204,6 +205,29 @@ class Fuser {
     Absorb(node, *maker_[value]);
   }
 
+  // The gated unit takes the producer's place in `nodes_`, because it stands
+  // later.
+  void TakeProduct(size_t i) {
+    const Node& gated = nodes_[i];
+    const auto maker = OnlyMaker(gated.halves_of);
+    if (!maker || !IsOp(nodes_[*maker], OpCode::kFullyConnected)) return;
+    const Node& product = nodes_[*maker];
+    const graph::Type type = known_[product.inputs[1]].type;
+    if (type != graph::Type::kInt8 && type != graph::Type::kInt4 &&
+        type != graph::Type::kInt2) {
+      return;
+    }
+    if (product.op->options.Int("fused_activation_function") != 0) return;
+    Node grown = product;
+    grown.gated = true;
+    grown.outputs = gated.outputs;
+    grown.last_op = gated.last_op;
+    grown.ops.insert(grown.ops.end(), gated.ops.begin(), gated.ops.end());
+    std::ranges::sort(grown.ops);
+    absorbed_[*maker] = true;
+    nodes_[i] = std::move(grown);
+  }
+
   // The ADD takes the producer's place in `nodes_`, because it stands later.
   void TakeResidual(size_t i) {
     if (absorbed_[i]) return;
@@ -218,7 +242,7 @@ class Fuser {
           !IsOp(nodes_[*maker], OpCode::kFullyConnected)) {
         continue;
       }
-      if (!IsFloat(nodes_[*maker].inputs[1])) continue;
+      if (nodes_[*maker].gated) continue;
       if (known_[other].shape != known_[sum].shape) continue;
       if (nodes_[*maker].op->options.Int("fused_activation_function") != 0) {
         continue;

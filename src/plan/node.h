@@ -29,12 +29,16 @@ struct Node {
   int32_t residual = graph::kNoTensor;
   // kGatedSilu: value and gate are the halves of this tensor's last axis.
   int32_t halves_of = graph::kNoTensor;
+  // FULLY_CONNECTED with quantized weights: followed by a gated unit whose
+  // value and gate are the halves of its result.
+  bool gated = false;
 };
 
 // The nodes of a subgraph in an order in which they can run. A region is taken
 // whole, unless the shapes in `known` no longer fit its kernel. Fused: snake
 // and PAD in front of CONV_2D, ADD behind CONV_2D and FULLY_CONNECTED, SPLIT in
-// front of a gated unit; each only when the value between has no other use.
+// front of a gated unit, and both behind a FULLY_CONNECTED with quantized
+// weights; each only when the value between has no other use.
 // `known` is graph/shapes.h's result.
 // Only operators in [first, end) count; a region that reaches beyond is its
 // operators, and what later operators read is kept.

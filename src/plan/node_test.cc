@@ -426,6 +426,75 @@ region gated_silu(value, gate) -> y {ops=1-3}
 output y
 )",
        {"gated_silu"}},
+      {"gated_silu_behind_a_product",
+       R"(graph main
+input x: float32[60,36]
+const w: int8[146,36] scale[0.01] zero[0]
+const bias: float32[146]
+const axis: int32[] = 1
+p = FULLY_CONNECTED(x, w, bias)
+value, gate = SPLIT(axis, p) {num_splits=2}
+l = LOGISTIC(gate)
+s = MUL(gate, l)
+y = MUL(value, s)
+z = ADD(y, y)
+region gated_silu(value, gate) -> y {ops=2-4}
+output z
+)",
+       {"FULLY_CONNECTED", "ADD"}},
+      {"gated_silu_behind_a_product_with_weights_of_4_bits",
+       R"(graph main
+input x: float32[5,32]
+const w: int4[8,32] scale[0.01] zero[0]
+const axis: int32[] = -1
+p = FULLY_CONNECTED(x, w, -)
+value, gate = SPLIT(axis, p) {num_splits=2}
+l = LOGISTIC(gate)
+s = MUL(gate, l)
+y = MUL(value, s)
+region gated_silu(value, gate) -> y {ops=2-4}
+output y
+)",
+       {"FULLY_CONNECTED"}},
+      // Somebody else reads the product.
+      {"gated_silu_beside_a_product",
+       R"(graph main
+input x: float32[5,32]
+const w: int8[8,32] scale[0.01] zero[0]
+const axis: int32[] = -1
+p = FULLY_CONNECTED(x, w, -)
+value, gate = SPLIT(axis, p) {num_splits=2}
+l = LOGISTIC(gate)
+s = MUL(gate, l)
+y = MUL(value, s)
+region gated_silu(value, gate) -> y {ops=2-4}
+output y
+output p
+)",
+       {"FULLY_CONNECTED", "gated_silu"}},
+      {"residual_behind_a_product_with_quantized_weights",
+       R"(graph main
+input x: float32[50,33]
+input r: float32[50,70]
+const w: int8[70,33] scale[0.01] zero[0]
+const bias: float32[70]
+other = TANH(r)
+p = FULLY_CONNECTED(x, w, bias)
+y = ADD(other, p)
+output y
+)",
+       {"TANH", "FULLY_CONNECTED"}},
+      {"residual_behind_a_convolution_with_quantized_weights",
+       R"(graph main
+input x: float32[1,7,9,6]
+input r: float32[1,7,9,10]
+const w: int8[10,3,3,3] scale[0.01] zero[0]
+other = TANH(r)
+p = CONV_2D(x, w, -) {stride_w=1 stride_h=1}
+y = ADD(p, other)
+output y
+)",
+       {"TANH", "CONV_2D"}},
       {"gated_silu_of_halves_the_other_way_round",
        R"(graph main
 input x: float32[3,100]
@@ -508,9 +577,15 @@ output y
 void FillConstants(graph::Graph& graph, uint32_t seed) {
   std::mt19937 rng(seed);
   for (const graph::Tensor& tensor : graph.subgraphs[0].tensors) {
-    if (!graph.IsConstant(tensor) || tensor.type != graph::Type::kFloat32) {
+    if (!graph.IsConstant(tensor)) continue;
+    if (tensor.type == graph::Type::kInt8 ||
+        tensor.type == graph::Type::kInt4) {
+      std::vector<std::byte> bytes(graph.buffers[tensor.buffer].bytes.size());
+      for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng() >> 8);
+      graph.buffers[tensor.buffer] = graph::MakeBuffer(bytes);
       continue;
     }
+    if (tensor.type != graph::Type::kFloat32) continue;
     const size_t n = graph::ElementCount(tensor.shape);
     const auto* old = reinterpret_cast<const float*>(
         graph.buffers[tensor.buffer].bytes.data());

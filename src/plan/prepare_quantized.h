@@ -114,9 +114,11 @@ Result<Packed> PackWeights(
 // The run's own part of an Output.
 inline kernels::Output OutputAt(const OutputTables& tables,
                                 const StepContext& context, int32_t bias,
-                                int32_t y) {
+                                int32_t y,
+                                int32_t residual = graph::kNoTensor) {
   kernels::Output output = tables.output;
   output.bias = bias >= 0 ? context.tensors[bias] : nullptr;
+  output.residual = residual >= 0 ? context.As<float>(residual) : nullptr;
   output.y = context.tensors[y];
   return output;
 }

@@ -80,6 +80,11 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
   step.inputs = {x};
   if (!packed) step.inputs.push_back(w);
   if (bias >= 0) step.inputs.push_back(bias);
+  const int32_t residual = node.residual;
+  if (residual >= 0) {
+    step.inputs.push_back(residual);
+    step.may_overwrite = residual;
+  }
   step.outputs = {y};
   const size_t own = RoundUp(kernels::IntConvScratchBytes(conv), kCacheLine);
   step.scratch_bytes = own + (packed ? 0 : conv.packed_bytes);
@@ -89,7 +94,7 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
       kernels::PackIntConv(conv, context.As<int8_t>(w), flip,
                            context.scratch + own);
     }
-    kernels::RunIntConv(conv, OutputAt(*tables, context, bias, y),
+    kernels::RunIntConv(conv, OutputAt(*tables, context, bias, y, residual),
                         context.tensors[x], from, *context.pool,
                         context.scratch, context.stop);
     return {};

@@ -72,10 +72,12 @@ Result<Blocks> BlocksForProduct(const Lowering& lowering, int32_t w) {
 void LayScales(const Blocks& blocks, size_t first,
                const kernels::Product& product, float* to) {
   const size_t width = product.kernels->width, along = product.blocks();
-  for (size_t j = 0; j < product.n; ++j) {
-    for (size_t i = 0; i < along; ++i) {
-      to[(j / width * along + i) * width + j % width] =
-          blocks.Scale(first + j * along + i);
+  for (size_t panel = 0; panel < kernels::PanelCount(product); ++panel) {
+    const auto [column, columns] = kernels::ColumnsOf(product, panel);
+    for (size_t i = 0; i < along; ++i, to += width) {
+      for (size_t j = 0; j < columns; ++j) {
+        to[j] = blocks.Scale(first + (column + j) * along + i);
+      }
     }
   }
 }
@@ -156,6 +158,7 @@ Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
       fmt::format("int-matrix-{}-z{}-{}x{}-k{}", product.name(),
                   product.weight_zero, product.n, product.k, matmul.b_k_stride);
   if (shuffled) layout += "-shuffled";
+  if (product.gates) layout += "-gates";
   if (blocks) {
     const graph::Quantization& q = *lowering.QuantizationOf(w);
     layout +=
@@ -361,6 +364,10 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   Step step;
   step.name = "FULLY_CONNECTED";
   step.kernel = matmul.product.name();
+  if (node.gated) {
+    step.kernel += "/gated_silu";
+    matmul.product.gates = &kernels::ChooseElementwise(lowering.options().isa);
+  }
   step.flops = uint64_t{2} * matmul.a.m * n * k;
   step.inputs = {x};
   step.outputs = {y};
@@ -386,6 +393,11 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     step.inputs.push_back(w);
   }
   if (bias >= 0) step.inputs.push_back(bias);
+  const int32_t residual = node.residual;
+  if (residual >= 0) {
+    step.inputs.push_back(residual);
+    step.may_overwrite = residual;
+  }
   const SharedRows rows(lowering, x, matmul, step);
   step.scratch_bytes = kernels::IntMatmulScratchBytes(matmul);
   const size_t elements = lowering.Elements(y);
@@ -399,7 +411,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
     step.outputs.push_back(workspace);
   }
   step.run = [=](const StepContext& context) -> Status {
-    kernels::RunIntMatmul(matmul, OutputAt(*tables, context, bias, y),
+    kernels::RunIntMatmul(matmul, OutputAt(*tables, context, bias, y, residual),
                           rows.At(context, matmul),
                           packed ? packed->data() : context.tensors[w],
                           *context.pool, context.scratch, context.stop);

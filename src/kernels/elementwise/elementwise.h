@@ -75,7 +75,7 @@ struct ElementwiseKernels {
   void (*snake)(size_t n, const float* x, const float* a, const float* b,
                 float* y);
 
-  // y[i] = value[i] * gate[i] / (1 + e^-gate[i])
+  // y[i] = value[i] * gate[i] / (1 + e^-gate[i]); y may be either.
   void (*gated_silu)(size_t n, const float* value, const float* gate, float* y);
 
   // Half-split rotary embedding of one row: for i < half,

@@ -1,6 +1,7 @@
 // Register tiles of byte products, for any vector with VPDPBUSD: included by
 // x86_avx512vnni.cc and x86_avxvnni.cc. A panel is two vectors wide.
 
+#include <algorithm>
 #include <cstring>
 
 #include "src/kernels/quantized/byte_dot.h"
@@ -15,10 +16,41 @@ typename V::Vector Four(const int8_t* a) {
   return V::Broadcast(four);
 }
 
+// Pointers to rows: a register for every third, from which an address reaches
+// the next two. Of one for each row, GCC keeps some in vector registers.
+template <size_t kRows>
+class RowsOfThree {
+ public:
+  RowsOfThree(const int8_t* a, size_t stride) : stride_(stride) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kCount; ++i) {
+      every_third_[i] = a + 3 * i * stride;
+      // Not to be found from one another.
+      __asm__("" : "+r"(every_third_[i]));
+    }
+  }
+
+  const int8_t* Row(size_t i) const {
+    return every_third_[i / 3] + i % 3 * stride_;
+  }
+
+  void Advance(size_t bytes) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kCount; ++i) every_third_[i] += bytes;
+  }
+
+ private:
+  static constexpr size_t kCount = (kRows + 2) / 3;
+
+  const int8_t* every_third_[kCount];
+  size_t stride_;
+};
+
 // Adds in kChains sums one behind the other, so that few rows do not wait for
 // the latency of 5 cycles.
 template <typename V, size_t kRows, size_t kChains>
-void Block(const ByteTile& tile, size_t row) {
+void Block(const ByteTile& tile, size_t row, const std::byte* ahead,
+           size_t ahead_step) {
   constexpr size_t kSums = kRows * kChains;
   typename V::Vector sum[kSums][2];
 #pragma GCC unroll 12
@@ -41,30 +73,31 @@ void Block(const ByteTile& tile, size_t row) {
     sum[i][0] = V::Zero();
     sum[i][1] = V::Zero();
   }
-  const int8_t* a = tile.a + row * tile.a_stride;
+  RowsOfThree<kRows> a(tile.a + row * tile.a_stride, tile.a_stride);
   const uint8_t* b = tile.b;
   size_t p = 0;
-  for (; p + 4 * kChains <= tile.k; p += 4 * kChains) {
+  for (; p + 4 * kChains <= tile.k; p += 4 * kChains, a.Advance(4 * kChains)) {
 #pragma GCC unroll 4
     for (size_t chain = 0; chain < kChains; ++chain, b += 8 * V::kLanes) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += ahead_step;
       const typename V::Vector b0 = V::Load(b);
       const typename V::Vector b1 = V::Load(b + 4 * V::kLanes);
 #pragma GCC unroll 12
       for (size_t i = 0; i < kRows; ++i) {
-        const typename V::Vector x =
-            Four<V>(a + i * tile.a_stride + p + 4 * chain);
+        const typename V::Vector x = Four<V>(a.Row(i) + 4 * chain);
         typename V::Vector* to = sum[chain * kRows + i];
         to[0] = V::DotAdd(to[0], b0, x);
         to[1] = V::DotAdd(to[1], b1, x);
       }
     }
   }
-  for (; kChains > 1 && p < tile.k; p += 4, b += 8 * V::kLanes) {
+  for (; kChains > 1 && p < tile.k; p += 4, a.Advance(4), b += 8 * V::kLanes) {
     const typename V::Vector b0 = V::Load(b);
     const typename V::Vector b1 = V::Load(b + 4 * V::kLanes);
 #pragma GCC unroll 12
     for (size_t i = 0; i < kRows; ++i) {
-      const typename V::Vector x = Four<V>(a + i * tile.a_stride + p);
+      const typename V::Vector x = Four<V>(a.Row(i));
       sum[i][0] = V::DotAdd(sum[i][0], b0, x);
       sum[i][1] = V::DotAdd(sum[i][1], b1, x);
     }
@@ -84,11 +117,13 @@ void Block(const ByteTile& tile, size_t row) {
 }
 
 template <typename V, size_t kRows>
-void Blocks(const ByteTile& tile, size_t row, size_t rows) {
+void Blocks(const ByteTile& tile, size_t row, size_t rows,
+            const std::byte* ahead, size_t ahead_step) {
   if constexpr (kRows > 0) {
     constexpr size_t kChains = kRows >= 5 ? 1 : kRows >= 3 ? 2 : 4;
-    if (rows == kRows) return Block<V, kRows, kChains>(tile, row);
-    Blocks<V, kRows - 1>(tile, row, rows);
+    if (rows == kRows)
+      return Block<V, kRows, kChains>(tile, row, ahead, ahead_step);
+    Blocks<V, kRows - 1>(tile, row, rows, ahead, ahead_step);
   }
 }
 
@@ -96,10 +131,14 @@ void Blocks(const ByteTile& tile, size_t row, size_t rows) {
 template <typename V, size_t kMostRows>
 void DotRows(const ByteTile& tile) {
   size_t blocks = (tile.rows + kMostRows - 1) / kMostRows;
+  const size_t each = tile.ahead.size() / blocks;
+  const size_t step = each / std::max<size_t>(1, tile.k / 4);
+  const std::byte* ahead = tile.ahead.data();
   for (size_t row = 0; row < tile.rows; --blocks) {
     const size_t rows = (tile.rows - row + blocks - 1) / blocks;
-    Blocks<V, kMostRows>(tile, row, rows);
+    Blocks<V, kMostRows>(tile, row, rows, ahead, step);
     row += rows;
+    ahead += each;
   }
 }
 

@@ -34,6 +34,8 @@ struct ByteTile {
   const int32_t* column_sums = nullptr;
   int32_t* sums = nullptr;
   size_t sums_stride = 0;
+  // What comes next: brought into the L2 meanwhile, never read.
+  std::span<const std::byte> ahead;
 };
 
 struct ByteDot {

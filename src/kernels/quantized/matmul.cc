@@ -45,6 +45,7 @@ Layout LayoutOf(const IntMatmul& matmul) {
                          std::max<size_t>(1, layout.panels));
   layout.panels_per_job =
       std::max<size_t>(1, (layout.panels + groups - 1) / groups);
+  if (product.gates) layout.panels_per_job += layout.panels_per_job % 2;
   if (!matmul.packed) {
     layout.panels_per_job = std::min<size_t>(layout.panels_per_job, 8);
   }
@@ -78,8 +79,9 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                                 : LayRows(product, matmul.a, a, pool, scratch);
   std::byte* jobs = scratch + layout.rows_bytes;
   const size_t panel_bytes = PanelBytes(product);
-  const size_t at_once =
+  size_t at_once =
       std::max<size_t>(1, kPanelBlockBytes / std::max<size_t>(1, panel_bytes));
+  if (product.gates) at_once += at_once % 2;
   const std::array<size_t, 1> no_taps = {0};
 
   pool.Run(matmul.batches * layout.row_blocks * layout.groups,
@@ -121,10 +123,17 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
              for (size_t panel = first; panel < last; panel += at_once) {
                if (Stopped(stop)) return;
                const size_t end = std::min(last, panel + at_once);
+               // Each tile brings its part of the panels that come next.
+               const std::byte* next = packed + (end - panel) * panel_bytes;
+               const size_t part =
+                   (std::min(last, end + at_once) - end) * panel_bytes /
+                   ((row_last - row_first + kTileRows - 1) / kTileRows);
                for (size_t row = row_first; row < row_last; row += kTileRows) {
                  RowTile tile = rows.Tile(product, a_batch * m + row,
                                           std::min(kTileRows, row_last - row));
-                 tile.first = (batch * m + row) * product.n;
+                 tile.first = (batch * m + row) * product.outputs();
+                 tile.ahead = {next, part};
+                 next += part;
                  RunTile(scaled, output, tile, panel, end, packed, own);
                }
                packed += (end - panel) * panel_bytes;

@@ -15,6 +15,8 @@ struct Sums {
   int64_t* row_sums = nullptr;
 
   float* floats() const { return reinterpret_cast<float*>(wide); }
+  // Behind `floats`, where nothing is wide: finished values of gates.
+  float* values(size_t width) const { return floats() + kTileRows * width; }
 };
 
 Sums Carve(const QuantizedKernels& kernels, std::byte* scratch) {
@@ -33,12 +35,12 @@ void PackPanel(const Product& product, const WeightSource& source, bool flip,
                size_t panel, uint8_t* to) {
   const size_t width = product.kernels->width;
   const uint8_t sign = flip ? 0x80 : 0;
-  const size_t columns = std::min(width, product.n - panel * width);
+  const auto [first, columns] = ColumnsOf(product, panel);
   if (columns < width || product.k % kGroup != 0) {
     std::memset(to, 0, product.padded_k() * width);
   }
   for (size_t j = 0; j < columns; ++j) {
-    const int8_t* column = source.data + (panel * width + j) * source.n_stride;
+    const int8_t* column = source.data + (first + j) * source.n_stride;
     size_t p = 0;
     for (const size_t tap : source.taps) {
       const int8_t* from = column + tap;
@@ -89,6 +91,7 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
       reinterpret_cast<const int32_t*>(b + product.padded_k() * width);
   dot.sums = sums.narrow;
   dot.sums_stride = width;
+  dot.ahead = tile.ahead;
   int32_t start[kTileRows];
   dot.start = floats ? start : tile.starts;
   if (floats) std::fill_n(sums.floats(), tile.rows * width, 0.0f);
@@ -159,6 +162,21 @@ void DotWords(const Product& product, FinishRows::Kind kind,
   }
 }
 
+// Outputs of a panel of values and the panel of their gates, `panel`.
+void WriteGated(const Product& product, const Output& output,
+                const RowTile& tile, size_t panel, const Sums& sums) {
+  const size_t width = product.kernels->width;
+  const size_t column = panel / 2 * width;
+  const size_t columns = ColumnsOf(product, panel).count;
+  float* values = sums.values(width);
+  product.gates->gated_silu(tile.rows * width, values, sums.floats(), values);
+  float* y = reinterpret_cast<float*>(output.y);
+  for (size_t i = 0; i < tile.rows; ++i) {
+    const size_t at = tile.at ? tile.at[i] : i * product.outputs();
+    std::copy_n(values + i * width, columns, y + tile.first + at + column);
+  }
+}
+
 }  // namespace
 
 void UseBytes(const ByteDot* bytes, Product& product) {
@@ -176,7 +194,15 @@ int32_t StartOf(const Product& product, int32_t sum) {
 
 size_t PanelCount(const Product& product) {
   const size_t width = product.kernels->width;
-  return (product.n + width - 1) / width;
+  const size_t panels = (product.outputs() + width - 1) / width;
+  return product.gates ? 2 * panels : panels;
+}
+
+PanelColumns ColumnsOf(const Product& product, size_t panel) {
+  const size_t width = product.kernels->width, outputs = product.outputs();
+  const size_t at = (product.gates ? panel / 2 : panel) * width;
+  const bool gates = product.gates && panel % 2 == 1;
+  return {at + (gates ? outputs : 0), std::min(width, outputs - at)};
 }
 
 size_t PanelBytes(const Product& product) {
@@ -203,20 +229,20 @@ void PackPanels(const Product& product, const WeightSource& source,
     }
     // What `flip` takes off and the panel adds cancel out.
     PackPanel<4>(product, source, !source.flip, panel, to);
-    SumColumns(product, std::min(width, product.n - panel * width), to,
+    SumColumns(product, ColumnsOf(product, panel).count, to,
                reinterpret_cast<int32_t*>(to + product.padded_k() * width));
   }
 }
 
-void RunTile(const Product& product, const Output& output, const RowTile& tile,
+void RunTile(const Product& product, const Output& output, const RowTile& whole,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch) {
   const QuantizedKernels& kernels = *product.kernels;
   const size_t width = kernels.width;
   const Sums sums = Carve(kernels, scratch);
   if (!product.bytes && product.weight_zero != 0) {
-    for (size_t i = 0; i < tile.rows; ++i) {
-      const int16_t* row = tile.a + i * tile.a_stride;
+    for (size_t i = 0; i < whole.rows; ++i) {
+      const int16_t* row = whole.a + i * whole.a_stride;
       int64_t sum = 0;
       for (size_t p = 0; p < product.padded_k(); ++p) sum += row[p];
       sums.row_sums[i] = sum * product.weight_zero;
@@ -237,13 +263,16 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
   finish.sums =
       wide || floats ? static_cast<const void*>(sums.wide) : sums.narrow;
   finish.sums_stride = width * (wide ? sizeof(int64_t) : sizeof(int32_t));
-  finish.rows = tile.rows;
-  finish.at = tile.at;
-  finish.y_stride = product.n;
-  finish.row_scales = tile.row_scales;
+  finish.rows = whole.rows;
+  finish.at = product.gates ? nullptr : whole.at;
+  finish.y_stride = product.gates ? width : product.n;
+  finish.row_scales = whole.row_scales;
 
+  RowTile tile = whole;
+  const size_t ahead = whole.ahead.size() / std::max<size_t>(1, last - first);
   for (size_t panel = first; panel < last; ++panel) {
-    const size_t column = panel * width;
+    const auto [column, columns] = ColumnsOf(product, panel);
+    tile.ahead = whole.ahead.subspan((panel - first) * ahead, ahead);
     const float* block_scales = nullptr;
     if (product.block != 0) {
       block_scales = product.block_scales + panel * product.blocks() * width;
@@ -254,7 +283,7 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
       DotWords(product, output.kind, tile, packed, block_scales, sums);
     }
     packed += PanelBytes(product);
-    finish.n = std::min(width, product.n - column);
+    finish.n = columns;
     if (output.multiplier) {
       finish.multiplier = output.multiplier + column;
       finish.shift = output.shift + column;
@@ -264,7 +293,16 @@ void RunTile(const Product& product, const Output& output, const RowTile& tile,
       finish.bias =
           static_cast<const std::byte*>(output.bias) + column * bias_bytes;
     }
+    if (product.gates) {
+      finish.y = panel % 2 == 0 ? sums.values(width) : sums.floats();
+      kernels.finish(finish);
+      if (panel % 2 == 1) WriteGated(product, output, tile, panel, sums);
+      continue;
+    }
     finish.y = output.y + (tile.first + column) * element;
+    if (output.residual) {
+      finish.residual = output.residual + tile.first + column;
+    }
     kernels.finish(finish);
   }
 }

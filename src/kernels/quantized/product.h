@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "src/base/aligned_buffer.h"
+#include "src/kernels/elementwise/elementwise.h"
 #include "src/kernels/quantized/byte_dot.h"
 #include "src/kernels/quantized/dynamic.h"
 #include "src/kernels/quantized/quantized.h"
@@ -35,7 +36,12 @@ struct Product {
   // 0 is none; else a multiple of `group`, divides k.
   size_t block = 0;
   const float* block_scales = nullptr;
+  // The last n / 2 columns are gates of the first: output j is value *
+  // (gate * logistic(gate)) of sums j and n / 2 + j. Output::kind is kFloat or
+  // kFloatSum.
+  const ElementwiseKernels* gates = nullptr;
 
+  size_t outputs() const { return gates ? n / 2 : n; }
   std::string_view name() const { return bytes ? bytes->name : kernels->name; }
   // Rows are filled up with zeros to a multiple of this.
   size_t group() const { return bytes ? 4 : 2; }
@@ -48,8 +54,13 @@ void UseBytes(const ByteDot* bytes, Product& product);
 
 // Weights b(p, j), p < k, j < n, cut into panels of kernels->width columns, one
 // behind the other, zeros beyond: padded_k * width weights and, of bytes, the
-// sums of the columns, centred, for each block.
+// sums of the columns, centred, for each block. A panel of gates comes behind
+// the one of their values.
 size_t PanelCount(const Product& product);
+struct PanelColumns {
+  size_t first = 0, count = 0;
+};
+PanelColumns ColumnsOf(const Product& product, size_t panel);
 size_t PanelBytes(const Product& product);
 inline size_t PackedBytes(const Product& product) {
   return PanelCount(product) * PanelBytes(product);
@@ -87,6 +98,8 @@ struct Output {
   // What the caller sets for a run.
   const void* bias = nullptr;
   bool wide_bias = false;
+  // Of kFloat and kFloatSum: null, or laid out as y and added; may be y.
+  const float* residual = nullptr;
   std::byte* y = nullptr;
 
   size_t element_bytes() const {
@@ -103,8 +116,9 @@ inline constexpr size_t kTileRows = 48;
 // Rows of padded_k numbers, zeros behind k: `a`, or with Product::bytes
 // `bytes`, of which zeros[row] has yet to be taken off (null: nothing has) and
 // starts[row * blocks + block] is StartOf their sum. Output (i, j) goes to
-// element at[i] + j of Output::y, or where `at` is null first + i * n + j;
-// row_scales is null or has one factor per row for kFloat and kFloatSum.
+// element at[i] + j of Output::y, or where `at` is null first + i * outputs() +
+// j; row_scales is null or has one factor per row for kFloat and kFloatSum.
+// Products of bytes bring `ahead` into the cache meanwhile.
 struct RowTile {
   size_t rows = 0;
   const int16_t* a = nullptr;
@@ -115,12 +129,13 @@ struct RowTile {
   const size_t* at = nullptr;
   size_t first = 0;
   const float* row_scales = nullptr;
+  std::span<const std::byte> ahead;
 };
 
 // Scratch of one thread.
 size_t TileScratchBytes(const QuantizedKernels& kernels);
-// Finishes columns of panels [first, last); `packed` is where panel `first`
-// lies.
+// Finishes columns of panels [first, last), with gates an even number of them;
+// `packed` is where panel `first` lies.
 void RunTile(const Product& product, const Output& output, const RowTile& tile,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch);

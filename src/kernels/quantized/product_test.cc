@@ -1,5 +1,6 @@
 #include "src/kernels/quantized/product.h"
 
+#include <functional>
 #include <random>
 
 #include "src/kernels/quantized/int_conv.h"
@@ -329,7 +330,14 @@ TEST(ByteDot, IsTheDefinitionBitForBit) {
         const std::vector<int32_t> wide_zeros(zeros.begin(), zeros.end());
         const auto columns = RandomIntegers<int32_t>(width, 5);
         std::vector<int32_t> sums(rows * (width + 1), -1);
-        ByteTile tile{rows, k, a.data(), stride, b.data(), start.data()};
+        ByteTile tile;
+        tile.rows = rows;
+        tile.k = k;
+        tile.a = a.data();
+        tile.a_stride = stride;
+        tile.b = b.data();
+        tile.start = start.data();
+        tile.ahead = std::as_bytes(std::span(a));
         tile.sums = sums.data();
         tile.sums_stride = width + 1;
         if (rows % 2 == 0) {
@@ -474,6 +482,121 @@ TEST(IntTransposeConv, IsTheDefinition) {
       }
     }
   }
+}
+
+// One layer of floats with quantized weights, at every level, by words and by
+// bytes.
+class FloatLayer {
+ public:
+  FloatLayer(const QuantizedKernels& kernels, size_t m, size_t n, size_t k,
+             size_t block)
+      : x_(RandomFloats(m * k, 1)),
+        weights_(RandomIntegers<int8_t>(n * k, 2)),
+        scales_(RandomFloats(n, 3)),
+        bias_(RandomFloats(n, 4)) {
+    matmul.a.m = m;
+    matmul.a.stride = k;
+    matmul.a.dynamic = true;
+    matmul.threads = 2;
+    matmul.product.kernels = &kernels;
+    matmul.product.n = n;
+    matmul.product.k = k;
+    matmul.product.block = block;
+    output.kind =
+        block ? FinishRows::Kind::kFloatSum : FinishRows::Kind::kFloat;
+    if (block == 0) output.scales = scales_.data();
+    output.bias = bias_.data();
+  }
+
+  std::vector<float> Run(std::vector<float> y = {}) {
+    const Product& product = matmul.product;
+    y.resize(matmul.a.m * product.outputs());
+    std::vector<float> block_scales(BlockScaleCount(product));
+    for (size_t panel = 0; panel < PanelCount(product); ++panel) {
+      const auto [first, count] = ColumnsOf(product, panel);
+      for (size_t b = 0; b < product.blocks(); ++b)
+        for (size_t j = 0; j < count; ++j)
+          block_scales[(panel * product.blocks() + b) * product.kernels->width +
+                       j] = scales_[(first + j + b) % scales_.size()];
+    }
+    matmul.product.block_scales = block_scales.data();
+    const size_t taps[] = {0};
+    WeightSource source;
+    source.data = weights_.data();
+    source.taps = taps;
+    source.per_tap = source.n_stride = product.k;
+    std::vector<std::byte> packed(PackedBytes(product));
+    PackPanels(product, source, 0, PanelCount(product), packed.data());
+    auto scratch = AlignedBuffer::Create(IntMatmulScratchBytes(matmul));
+    output.y = reinterpret_cast<std::byte*>(y.data());
+    if (output.residual) output.residual = y.data();
+    ThreadPool pool(2);
+    RunIntMatmul(matmul, output, x_.data(), packed.data(), pool,
+                 scratch->data(), nullptr);
+    return y;
+  }
+
+  IntMatmul matmul;
+  Output output;
+
+ private:
+  std::vector<float> x_;
+  std::vector<int8_t> weights_;
+  std::vector<float> scales_, bias_;
+};
+
+// check(layer) for kernels of words and of bytes, sizes around tiles and
+// panels, one scale for a column or for a block.
+void ForFloatLayers(const std::function<void(FloatLayer&)>& check) {
+  for (const QuantizedKernels* kernels : KernelsHere()) {
+    for (const ByteDot* bytes :
+         {static_cast<const ByteDot*>(nullptr),
+          ChooseByteDot(kernels->isa, kernels->width),
+          ChooseByteDot(Isa::kAvx512Vnni, kernels->width)}) {
+      for (const size_t m : {1, 12, 49}) {
+        for (const size_t n : {2, 32, 66, 600}) {
+          for (const size_t block : {0, 32}) {
+            SCOPED_TRACE(testing::Message()
+                         << kernels->name << " " << (bytes ? bytes->name : "")
+                         << " m=" << m << " n=" << n << " block=" << block);
+            FloatLayer layer(*kernels, m, n, 64, block);
+            UseBytes(bytes, layer.matmul.product);
+            check(layer);
+            if (testing::Test::HasFatalFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(FloatMatmul, AddsAResidualThatLiesWhereItWrites) {
+  ForFloatLayers([](FloatLayer& layer) {
+    const std::vector<float> sums = layer.Run();
+    const std::vector<float> residual = RandomFloats(sums.size(), 5);
+    layer.output.residual = residual.data();
+    const std::vector<float> got = layer.Run(residual);
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got[i], sums[i] + residual[i]) << i;
+    }
+  });
+}
+
+TEST(FloatMatmul, WithGatesIsTheProductAndTheGatedUnit) {
+  ForFloatLayers([](FloatLayer& layer) {
+    const size_t n = layer.matmul.product.n / 2;
+    const std::vector<float> sums = layer.Run();
+    const ElementwiseKernels& gates = ChooseElementwise(Isa::kScalar);
+    layer.matmul.product.gates = &gates;
+    const std::vector<float> got = layer.Run();
+    ASSERT_EQ(got.size(), sums.size() / 2);
+    for (size_t i = 0; i < got.size(); ++i) {
+      const float* row = sums.data() + i / n * 2 * n;
+      float want = 0;
+      gates.gated_silu(1, row + i % n, row + n + i % n, &want);
+      ASSERT_EQ(got[i], want) << i;
+    }
+  });
 }
 
 TEST(IntDepthwise, IsTheDefinition) {

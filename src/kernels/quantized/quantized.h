@@ -43,11 +43,12 @@ struct DotTile {
 //   kWide:        zero_point + Rescale64(int64 sum + bias, multiplier[j]),
 //                 both clamped to [low, high];
 //   kRaw:         the int32 sum, to int32;
-//   kFloat:       clamp(sum * (row_scale * scales[j]) + bias[j]);
+//   kFloat:       clamp(sum * (row_scale * scales[j]) + bias[j]) + residual;
 //   kFloatSum:    the same from float sums, without scales.
 // Pointers are to the first column. Row i has its sums `sums_stride` bytes
 // behind those of row i - 1, its outputs at[i] elements behind y (null: i *
-// y_stride) and the scale row_scales[i] (null: 1).
+// y_stride) and the scale row_scales[i] (null: 1). The residual (null: 0) lies
+// as the outputs do, and may be what they replace, as float sums may be.
 struct FinishRows {
   enum class Kind : uint8_t { kRequantize, kWide, kRaw, kFloat, kFloatSum };
   Kind kind = Kind::kRequantize;
@@ -65,6 +66,7 @@ struct FinishRows {
   int32_t zero_point = 0, low = 0, high = 0;
   const float* scales = nullptr;
   Clamp clamp;
+  const float* residual = nullptr;
   void* y = nullptr;
 };
 

@@ -124,7 +124,7 @@ LATHE_INLINE Floats LoadFloats(const Sum* from) {
 
 template <bool kScales, bool kBias, typename Sum>
 LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
-                           float row_scale, float* __restrict y) {
+                           float row_scale, const float* residual, float* y) {
   const float low = rows.clamp.low, high = rows.clamp.high;
   const float* scales = rows.scales;
   const float* bias = static_cast<const float*>(rows.bias);
@@ -136,6 +136,7 @@ LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
     if (kBias) value += LoadFloats(bias + j);
     value = value < low ? low - Floats{} : value;
     value = value > high ? high - Floats{} : value;
+    if (residual) value += LoadFloats(residual + j);
     *reinterpret_cast<Floats*>(y + j) = value;
   }
   for (; j < rows.n; ++j) {
@@ -143,16 +144,21 @@ LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
     float value = static_cast<float>(sums[j]) * scale;
     if (kBias) value += bias[j];
     value = value < low ? low : value;
-    y[j] = value > high ? high : value;
+    value = value > high ? high : value;
+    y[j] = residual ? value + residual[j] : value;
   }
 }
 
 template <bool kScales, bool kBias, typename Sum>
 void FloatRows(const FinishRows& rows) {
   for (size_t i = 0; i < rows.rows; ++i) {
+    float* y = OutputOf<float>(rows, i);
+    const float* residual =
+        rows.residual ? rows.residual + (y - static_cast<float*>(rows.y))
+                      : nullptr;
     FloatRow<kScales, kBias>(rows, SumsOf<Sum>(rows, i),
-                             rows.row_scales ? rows.row_scales[i] : 1,
-                             OutputOf<float>(rows, i));
+                             rows.row_scales ? rows.row_scales[i] : 1, residual,
+                             y);
   }
 }
 
