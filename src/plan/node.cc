@@ -66,6 +66,7 @@ class Fuser {
     Collect(first, std::min(end, subgraph.ops.size()));
     for (size_t i = 0; i < nodes_.size(); ++i) TakeInput(i);
     for (size_t i = 0; i < nodes_.size(); ++i) TakeProduct(i);
+    for (size_t i = 0; i < nodes_.size(); ++i) TakeAttention(i);
     for (size_t i = 0; i < nodes_.size(); ++i) TakeResidual(i);
   }
 
@@ -148,7 +149,60 @@ class Fuser {
     } else if (node.region != nullptr &&
                node.region->kind == graph::RegionKind::kGatedSilu) {
       TakeSplit(node);
+    } else if (IsAttention(node)) {
+      for (const size_t input : {0, 1, 2}) TakeTranspose(node, input);
     }
+  }
+
+  static bool IsAttention(const Node& node) {
+    return node.region != nullptr &&
+           node.region->kind == graph::RegionKind::kAttention;
+  }
+
+  // The axes of a TRANSPOSE that leaves the last one where it is; else empty.
+  std::vector<int64_t> AxesOf(const Node& node) const {
+    if (!IsOp(node, OpCode::kTranspose)) return {};
+    const auto& values = known_[node.inputs[1]].values;
+    if (!values || values->empty()) return {};
+    std::vector<int64_t> axes = *values;
+    const int64_t rank = static_cast<int64_t>(axes.size());
+    for (int64_t& axis : axes) axis += axis < 0 ? rank : 0;
+    return axes.back() == rank - 1 ? axes : std::vector<int64_t>{};
+  }
+
+  // Attention reads rows that lie anywhere.
+  void TakeTranspose(Node& node, size_t input) {
+    const auto maker = OnlyMaker(node.inputs[input]);
+    if (!maker) return;
+    node.perms[input] = AxesOf(nodes_[*maker]);
+    if (node.perms[input].empty()) return;
+    node.inputs[input] = nodes_[*maker].inputs[0];
+    Absorb(node, *maker);
+  }
+
+  // `grown` does the work of the nodes at `maker` and `last`, and takes the
+  // place of the latter in `nodes_`, because that stands later.
+  void Replace(size_t maker, size_t last, Node grown) {
+    const Node& node = nodes_[last];
+    grown.outputs = node.outputs;
+    grown.last_op = node.last_op;
+    grown.ops.insert(grown.ops.end(), node.ops.begin(), node.ops.end());
+    std::ranges::sort(grown.ops);
+    absorbed_[maker] = true;
+    nodes_[last] = std::move(grown);
+  }
+
+  // And writes them.
+  void TakeAttention(size_t i) {
+    if (absorbed_[i] || AxesOf(nodes_[i]).empty()) return;
+    const auto maker = OnlyMaker(nodes_[i].inputs[0]);
+    if (!maker || !IsAttention(nodes_[*maker]) ||
+        !nodes_[*maker].perms[3].empty()) {
+      return;
+    }
+    Node grown = nodes_[*maker];
+    grown.perms[3] = AxesOf(nodes_[i]);
+    Replace(*maker, i, std::move(grown));
   }
 
   // `node` does the work of the node at `other` too.
@@ -205,8 +259,6 @@ class Fuser {
     Absorb(node, *maker_[value]);
   }
 
-  // The gated unit takes the producer's place in `nodes_`, because it stands
-  // later.
   void TakeProduct(size_t i) {
     const Node& gated = nodes_[i];
     const auto maker = OnlyMaker(gated.halves_of);
@@ -220,15 +272,9 @@ class Fuser {
     if (product.op->options.Int("fused_activation_function") != 0) return;
     Node grown = product;
     grown.gated = true;
-    grown.outputs = gated.outputs;
-    grown.last_op = gated.last_op;
-    grown.ops.insert(grown.ops.end(), gated.ops.begin(), gated.ops.end());
-    std::ranges::sort(grown.ops);
-    absorbed_[*maker] = true;
-    nodes_[i] = std::move(grown);
+    Replace(*maker, i, std::move(grown));
   }
 
-  // The ADD takes the producer's place in `nodes_`, because it stands later.
   void TakeResidual(size_t i) {
     if (absorbed_[i]) return;
     const Node& add = nodes_[i];
@@ -249,12 +295,7 @@ class Fuser {
       }
       Node grown = nodes_[*maker];
       grown.residual = other;
-      grown.outputs = add.outputs;
-      grown.last_op = add.last_op;
-      grown.ops.insert(grown.ops.end(), add.ops.begin(), add.ops.end());
-      std::ranges::sort(grown.ops);
-      absorbed_[*maker] = true;
-      nodes_[i] = std::move(grown);
+      Replace(*maker, i, std::move(grown));
       return;
     }
   }

@@ -32,13 +32,18 @@ struct Node {
   // FULLY_CONNECTED with quantized weights: followed by a gated unit whose
   // value and gate are the halves of its result.
   bool gated = false;
+  // kAttention: q, k, v and y are what these permutations of axes, if any, make
+  // of the node's inputs 0 to 2 and, the other way round, its output (of a
+  // TRANSPOSE in front and behind).
+  std::array<std::vector<int64_t>, 4> perms;
 };
 
 // The nodes of a subgraph in an order in which they can run. A region is taken
 // whole, unless the shapes in `known` no longer fit its kernel. Fused: snake
 // and PAD in front of CONV_2D, ADD behind CONV_2D and FULLY_CONNECTED, SPLIT in
 // front of a gated unit, and both behind a FULLY_CONNECTED with quantized
-// weights; each only when the value between has no other use.
+// weights, TRANSPOSE around attention; each only when the value between has no
+// other use.
 // `known` is graph/shapes.h's result.
 // Only operators in [first, end) count; a region that reaches beyond is its
 // operators, and what later operators read is kept.

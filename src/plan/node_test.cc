@@ -551,6 +551,70 @@ region attention(q, k, v, mask, bias) -> y {ops=0-5 scale=0.5 transposed_k=true}
 output y
 )",
        {"attention"}},
+      {"attention_between_transposes",
+       R"(graph main
+input q: float32[2,3,4,8]
+input k: float32[2,5,4,8]
+input v: float32[2,5,4,6]
+const p: int32[4] = 0 2 1 3
+qt = TRANSPOSE(q, p)
+kt = TRANSPOSE(k, p)
+vt = TRANSPOSE(v, p)
+s = BATCH_MATMUL(qt, kt) {adj_y=true}
+w = SOFTMAX(s) {beta=1}
+o = BATCH_MATMUL(w, vt)
+y = TRANSPOSE(o, p)
+region attention(qt, kt, vt) -> o {ops=3-5}
+output y
+)",
+       {"attention"}},
+      {"attention_of_many_rows_between_transposes_of_three_axes",
+       R"(graph main
+input q: float32[70,3,8]
+input k: float32[3,8,65]
+input v: float32[3,65,6]
+const p: int32[3] = 1 0 2
+const back: int32[3] = 1 0 -1
+qt = TRANSPOSE(q, p)
+s = BATCH_MATMUL(qt, k)
+w = SOFTMAX(s) {beta=1}
+o = BATCH_MATMUL(w, v)
+y = TRANSPOSE(o, back)
+region attention(qt, k, v) -> o {ops=1-3 transposed_k=true}
+output y
+)",
+       {"attention"}},
+      {"attention_between_transposes_that_move_every_axis",
+       R"(graph main
+input q: float32[4,3,2,8]
+input k: float32[2,4,5,8]
+input v: float32[2,4,5,6]
+const first: int32[4] = 2 0 1 3
+const p: int32[4] = 1 2 0 3
+qt = TRANSPOSE(q, first)
+s = BATCH_MATMUL(qt, k) {adj_y=true}
+w = SOFTMAX(s) {beta=1}
+o = BATCH_MATMUL(w, v)
+y = TRANSPOSE(o, p)
+region attention(qt, k, v) -> o {ops=1-3}
+output y
+)",
+       {"attention"}},
+      // The last axis moves: a TRANSPOSE of its own.
+      {"attention_in_front_of_another_transpose",
+       R"(graph main
+input q: float32[2,3,8]
+input k: float32[2,5,8]
+input v: float32[2,5,6]
+const p: int32[3] = 0 2 1
+s = BATCH_MATMUL(q, k) {adj_y=true}
+w = SOFTMAX(s) {beta=1}
+o = BATCH_MATMUL(w, v)
+y = TRANSPOSE(o, p)
+region attention(q, k, v) -> o {ops=0-2}
+output y
+)",
+       {"attention", "TRANSPOSE"}},
       {"rotary_with_channels_that_pass",
        R"(graph main
 input x: float32[2,3,10]

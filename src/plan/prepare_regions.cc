@@ -66,6 +66,62 @@ const float* RowOfWeights(const StepContext& context, const RowWeights& weights,
   return weights.row_of.empty() ? all : all + weights.row_of[row] * n;
 }
 
+// A tensor of attention as its kernel sees it: axes in the region's order, the
+// floats between neighbours along each.
+struct View {
+  graph::Shape shape;
+  std::vector<size_t> strides;
+
+  // `perm` of the axes of a dense tensor; empty is none.
+  View(const graph::Shape& dense, const std::vector<int64_t>& perm)
+      : shape(dense), strides(dense.size()) {
+    std::vector<size_t> steps(dense.size());
+    size_t run = 1;
+    for (size_t i = dense.size(); i-- > 0;) {
+      steps[i] = run;
+      run *= static_cast<size_t>(dense[i]);
+    }
+    for (size_t i = 0; i < dense.size(); ++i) {
+      const size_t from = perm.empty() ? i : static_cast<size_t>(perm[i]);
+      shape[i] = dense[from];
+      strides[i] = steps[from];
+    }
+  }
+
+  // Counted from the last.
+  size_t Dim(size_t back) const {
+    return back < shape.size()
+               ? static_cast<size_t>(shape[shape.size() - 1 - back])
+               : 1;
+  }
+  size_t Stride(size_t back) const {
+    return back < shape.size() ? strides[shape.size() - 1 - back] : 0;
+  }
+
+  // Where the matrix of each batch of `y` begins; leading dims broadcast.
+  std::vector<size_t> Offsets(const View& y, size_t batches) const {
+    std::vector<size_t> offsets(batches);
+    for (size_t batch = 0; batch < batches; ++batch) {
+      size_t rest = batch;
+      for (size_t back = 2; back < y.shape.size(); ++back) {
+        const size_t index = rest % y.Dim(back);
+        rest /= y.Dim(back);
+        if (Dim(back) != 1) offsets[batch] += index * Stride(back);
+      }
+    }
+    return offsets;
+  }
+};
+
+// The axes that a TRANSPOSE had which does the opposite.
+std::vector<int64_t> Inverse(const std::vector<int64_t>& perm) {
+  std::vector<int64_t> inverse(perm.size());
+  for (size_t i = 0; i < perm.size(); ++i) {
+    inverse[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+  }
+  return inverse;
+}
+
 }  // namespace
 
 Status PrepareSnake(Lowering& lowering, const Node& node) {
@@ -213,65 +269,41 @@ Status PrepareGatedSilu(Lowering& lowering, const Node& node) {
 Status PrepareAttention(Lowering& lowering, const Node& node) {
   const int32_t q = node.inputs[0], k = node.inputs[1], v = node.inputs[2];
   const int32_t y = node.outputs[0];
-  const graph::Shape& sq = lowering.ShapeOf(q);
-  const graph::Shape& sk = lowering.ShapeOf(k);
-  const graph::Shape& sv = lowering.ShapeOf(v);
-  const graph::Shape& sy = lowering.ShapeOf(y);
+  const View q_view(lowering.ShapeOf(q), node.perms[0]);
+  const View k_view(lowering.ShapeOf(k), node.perms[1]);
+  const View v_view(lowering.ShapeOf(v), node.perms[2]);
+  const View y_view(lowering.ShapeOf(y), Inverse(node.perms[3]));
   const bool transposed = node.region->transposed_k;
-  const size_t rank = sy.size();
-  LATHE_TRY(CheckMatrices(sy));
+  LATHE_TRY(CheckMatrices(y_view.shape));
   kernels::AttentionShape shape;
-  shape.n_q = static_cast<size_t>(sq[sq.size() - 2]);
-  shape.d = static_cast<size_t>(sq[sq.size() - 1]);
-  shape.n_k = static_cast<size_t>(sk[sk.size() - (transposed ? 1 : 2)]);
-  shape.d_v = static_cast<size_t>(sv[sv.size() - 1]);
-  shape.q_row = shape.d;
-  shape.k_row = transposed ? 1 : shape.d;
-  shape.k_column = transposed ? shape.n_k : 1;
-  shape.v_row = shape.d_v;
-  shape.o_row = shape.d_v;
+  shape.n_q = q_view.Dim(1);
+  shape.d = q_view.Dim(0);
+  shape.n_k = k_view.Dim(transposed ? 0 : 1);
+  shape.d_v = v_view.Dim(0);
+  shape.q_row = q_view.Stride(1);
+  shape.k_row = k_view.Stride(transposed ? 0 : 1);
+  shape.k_column = k_view.Stride(transposed ? 1 : 0);
+  shape.v_row = v_view.Stride(1);
+  shape.o_row = y_view.Stride(1);
   shape.scale = node.region->scale;
   shape.batches = 1;
-  for (size_t i = 0; i + 2 < rank; ++i) {
-    shape.batches *= static_cast<size_t>(sy[i]);
+  for (size_t back = 2; back < y_view.shape.size(); ++back) {
+    shape.batches *= y_view.Dim(back);
   }
-  // Offsets of a batch in an operand whose leading dims broadcast.
-  const auto offsets = [&](const graph::Shape& s) {
-    std::vector<size_t> out;
-    const size_t matrix =
-        (s.empty() ? 1 : static_cast<size_t>(s.back())) *
-        (s.size() >= 2 ? static_cast<size_t>(s[s.size() - 2]) : 1);
-    for (size_t batch = 0; batch < shape.batches; ++batch) {
-      size_t rest = batch, run = matrix, at = 0;
-      for (size_t i = rank - 2; i-- > 0;) {
-        const size_t index = rest % static_cast<size_t>(sy[i]);
-        rest /= static_cast<size_t>(sy[i]);
-        const size_t from_right = rank - i;
-        if (from_right > s.size()) continue;
-        const size_t dim = static_cast<size_t>(s[s.size() - from_right]);
-        if (dim != 1) at += index * run;
-        run *= dim;
-      }
-      out.push_back(at);
-    }
-    return out;
-  };
-  shape.q_offsets = offsets(sq);
-  shape.k_offsets = offsets(sk);
-  shape.v_offsets = offsets(sv);
-  shape.o_offsets = offsets(sy);
+  shape.q_offsets = q_view.Offsets(y_view, shape.batches);
+  shape.k_offsets = k_view.Offsets(y_view, shape.batches);
+  shape.v_offsets = v_view.Offsets(y_view, shape.batches);
+  shape.o_offsets = y_view.Offsets(y_view, shape.batches);
   std::vector<int32_t> biases(node.inputs.begin() + 3, node.inputs.end());
   if (biases.size() > 2) {
     return Unsupported("attention with {} bias terms", biases.size());
   }
   for (const int32_t bias : biases) {
-    const graph::Shape& s = lowering.ShapeOf(bias);
+    const View view(lowering.ShapeOf(bias), {});
     kernels::AttentionShape::Bias facts;
-    facts.column = !s.empty() && s.back() != 1 ? 1 : 0;
-    facts.row = s.size() >= 2 && s[s.size() - 2] != 1
-                    ? static_cast<size_t>(s.back())
-                    : 0;
-    facts.offsets = offsets(s);
+    facts.column = view.Dim(0) != 1 ? 1 : 0;
+    facts.row = view.Dim(1) != 1 ? view.Stride(1) : 0;
+    facts.offsets = view.Offsets(y_view, shape.batches);
     shape.biases.push_back(std::move(facts));
   }
   const size_t flops =

@@ -14,12 +14,63 @@ namespace {
 // 49 KB, well inside L2; several thousand columns still fit.
 constexpr size_t kRows = 48;
 
+// Up to this many rows, reading k and v once for each takes less time than
+// packing them (measured with attention_bench, 64 to 1,024 keys).
+constexpr size_t kFewRows = 4;
+
+// The sum of the biases of row i, or null where there are none.
+const float* BiasRow(const AttentionShape& s, const float* const* biases,
+                     size_t batch, size_t i, float* sum) {
+  if (s.biases.empty()) return nullptr;
+  for (size_t x = 0; x < s.biases.size(); ++x) {
+    const AttentionShape::Bias& bias = s.biases[x];
+    const float* from = biases[x] + bias.offsets[batch] + i * bias.row;
+    for (size_t j = 0; j < s.n_k; ++j) {
+      const float value = from[j * bias.column];
+      sum[j] = x == 0 ? value : sum[j] + value;
+    }
+  }
+  return sum;
+}
+
+void RunDirect(const AttentionPlan& plan, const float* q, const float* k,
+               const float* v, const float* const* biases, float* o,
+               ThreadPool& pool, float* scratch) {
+  const AttentionShape& s = plan.shape;
+  const NormKernels& rows = *plan.norm;
+  pool.Run(s.batches, [&](size_t b, size_t thread) {
+    float* scores = scratch + thread * plan.score_floats;
+    for (size_t i = 0; i < s.n_q; ++i) {
+      const float* query = q + s.q_offsets[b] + i * s.q_row;
+      const float* keys = k + s.k_offsets[b];
+      if (s.k_column == 1) {
+        rows.dot_rows(s.d, s.n_k, query, keys, s.k_row, scores);
+      } else {
+        rows.sum_rows(s.d, s.n_k, query, keys, s.k_column, scores);
+      }
+      const float sum = rows.exp_scores(
+          s.n_k, scores, s.scale, BiasRow(s, biases, b, i, scores + s.n_k));
+      float* out = o + s.o_offsets[b] + i * s.o_row;
+      rows.sum_rows(s.n_k, s.d_v, scores, v + s.v_offsets[b], s.v_row, out);
+      for (size_t j = 0; j < s.d_v; ++j) out[j] *= 1.0f / sum;
+    }
+  });
+}
+
 }  // namespace
 
 AttentionPlan PlanAttention(Isa limit, AttentionShape shape, size_t threads) {
   AttentionPlan plan;
   plan.gemm = &ChooseGemm(limit);
   plan.norm = &ChooseNorm(limit);
+  plan.direct =
+      shape.n_q <= kFewRows && (shape.k_column == 1 || shape.k_row == 1);
+  if (plan.direct) {
+    plan.score_floats = RoundUp(2 * shape.n_k, 16);
+    plan.scratch_floats = threads * plan.score_floats;
+    plan.shape = std::move(shape);
+    return plan;
+  }
   plan.packed_k =
       RoundUp(PackedFloats(*plan.gemm, {shape.n_k, 1, shape.d}), 16);
   plan.packed_v =
@@ -34,6 +85,9 @@ AttentionPlan PlanAttention(Isa limit, AttentionShape shape, size_t threads) {
 void RunAttention(const AttentionPlan& plan, const float* q, const float* k,
                   const float* v, const float* const* biases, float* o,
                   ThreadPool& pool, float* scratch) {
+  if (plan.direct) {
+    return RunDirect(plan, q, k, v, biases, o, pool, scratch);
+  }
   const AttentionShape& s = plan.shape;
   const PanelShape k_shape{s.n_k, 1, s.d};
   const PanelShape v_shape{s.d_v, 1, s.n_k};
@@ -68,18 +122,9 @@ void RunAttention(const AttentionPlan& plan, const float* q, const float* k,
     RunPanels(*plan.gemm, k_shape, packed_k + b * plan.packed_k, tile);
     float inverse[kRows];
     for (size_t i = 0; i < rows; ++i) {
-      for (size_t x = 0; x < s.biases.size(); ++x) {
-        const AttentionShape::Bias& bias = s.biases[x];
-        const float* from =
-            biases[x] + bias.offsets[b] + (first + i) * bias.row;
-        for (size_t j = 0; j < s.n_k; ++j) {
-          const float value = from[j * bias.column];
-          bias_row[j] = x == 0 ? value : bias_row[j] + value;
-        }
-      }
-      inverse[i] =
-          1.0f / plan.norm->exp_scores(s.n_k, scores + i * s.n_k, s.scale,
-                                       s.biases.empty() ? nullptr : bias_row);
+      inverse[i] = 1.0f / plan.norm->exp_scores(
+                              s.n_k, scores + i * s.n_k, s.scale,
+                              BiasRow(s, biases, b, first + i, bias_row));
     }
     float* out = o + s.o_offsets[b] + first * s.o_row;
     tile.a = scores;

@@ -33,6 +33,8 @@ struct AttentionPlan {
   AttentionShape shape;
   const GemmKernel* gemm = nullptr;
   const NormKernels* norm = nullptr;
+  // Few rows of queries read k and v where they lie.
+  bool direct = false;
   size_t packed_k = 0, packed_v = 0;  // Floats of one batch.
   size_t score_floats = 0;            // Of one thread.
   size_t scratch_floats = 0;
@@ -41,7 +43,7 @@ struct AttentionPlan {
 AttentionPlan PlanAttention(Isa limit, AttentionShape shape, size_t threads);
 
 // `biases` has one pointer per shape.biases. Packs k and v of every batch, then
-// splits over (batch, block of rows).
+// splits over (batch, block of rows); with plan.direct over batches alone.
 void RunAttention(const AttentionPlan& plan, const float* q, const float* k,
                   const float* v, const float* const* biases, float* o,
                   ThreadPool& pool, float* scratch);

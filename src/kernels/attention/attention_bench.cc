@@ -34,6 +34,7 @@ void RunHeads(benchmark::State& state) {
   ReportFlops(state, 4.0 * heads * s.n_q * s.n_k * s.d, BestIsa());
 }
 BENCHMARK(RunHeads)
+    ->ArgsProduct({{8}, {1, 2, 4, 8, 16}, {64, 1024}, {64}})
     ->Args({8, 257, 257, 128})
     ->Args({8, 257, 65, 128})
     ->Args({12, 64, 64, 64});

@@ -100,7 +100,7 @@ Numbers Fill(size_t q, size_t k, size_t v) {
 }
 
 TEST(Attention, MatchesTheDefinitionWithHeadsInterleaved) {
-  for (const size_t n_q : {1, 47, 48, 49, 130}) {
+  for (const size_t n_q : {1, 4, 5, 47, 48, 49, 130}) {
     for (const size_t n_k : {1, 16, 65}) {
       SCOPED_TRACE(testing::Message() << n_q << " x " << n_k);
       const size_t heads = 3, d = 24;
@@ -112,29 +112,34 @@ TEST(Attention, MatchesTheDefinitionWithHeadsInterleaved) {
 
 TEST(Attention, ReadsKeysThatAreTransposed) {
   const size_t n = 33, d = 20;
-  AttentionShape s = Interleaved(2, 1, n, n, d);
-  s.k_row = 1;
-  s.k_column = n;
-  Check(s, Fill(2 * n * d, 2 * n * d, 2 * n * d), 2 * n * d);
+  for (const size_t n_q : {size_t{3}, n}) {
+    AttentionShape s = Interleaved(2, 1, n_q, n, d);
+    s.k_row = 1;
+    s.k_column = n;
+    Check(s, Fill(2 * n_q * d, 2 * n * d, 2 * n * d), 2 * n_q * d);
+  }
 }
 
 TEST(Attention, AddsABiasPerHeadAndAMaskPerKey) {
   const size_t items = 2, heads = 2, n = 50, d = 16;
-  AttentionShape s = Interleaved(items, heads, n, n, d);
-  Numbers x =
-      Fill(items * n * heads * d, items * n * heads * d, items * n * heads * d);
-  AttentionShape::Bias bias, mask;
-  bias.row = n;
-  for (size_t b = 0; b < s.batches; ++b) {
-    bias.offsets.push_back(b % heads * n * n);
-    mask.offsets.push_back(b / heads * n);
+  for (const size_t n_q : {size_t{2}, n}) {
+    AttentionShape s = Interleaved(items, heads, n_q, n, d);
+    const size_t queries = items * n_q * heads * d;
+    Numbers x = Fill(queries, items * n * heads * d, items * n * heads * d);
+    AttentionShape::Bias bias, mask;
+    bias.row = n;
+    for (size_t b = 0; b < s.batches; ++b) {
+      bias.offsets.push_back(b % heads * n_q * n);
+      mask.offsets.push_back(b / heads * n);
+    }
+    s.biases = {bias, mask};
+    x.biases = {RandomFloats(heads * n_q * n, 4),
+                std::vector<float>(items * n)};
+    for (size_t j = 30; j < n; ++j) {
+      x.biases[1][n + j] = -3.4028234663852886e38f;  // The second item's pads.
+    }
+    Check(s, x, queries);
   }
-  s.biases = {bias, mask};
-  x.biases = {RandomFloats(heads * n * n, 4), std::vector<float>(items * n)};
-  for (size_t j = 30; j < n; ++j) {
-    x.biases[1][n + j] = -3.4028234663852886e38f;  // The second item's pads.
-  }
-  Check(s, x, items * n * heads * d);
 }
 
 TEST(Attention, SurvivesScoresThatOverflowAnExponential) {

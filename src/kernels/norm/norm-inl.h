@@ -164,10 +164,99 @@ void LogSoftmax(size_t n, const float* x, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] = x[i] - all;
 }
 
+// kRows products of `a` with rows of b.
+template <size_t kRows>
+HWY_INLINE void DotSome(size_t k, const float* a, const float* b, size_t stride,
+                        float* y) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V sum[kRows];
+  for (size_t i = 0; i < kRows; ++i) sum[i] = hn::Zero(d);
+  size_t p = 0;
+  for (; p + lanes <= k; p += lanes) {
+    const V x = hn::LoadU(d, a + p);
+    for (size_t i = 0; i < kRows; ++i) {
+      sum[i] = hn::MulAdd(x, hn::LoadU(d, b + i * stride + p), sum[i]);
+    }
+  }
+  for (size_t i = 0; i < kRows; ++i) {
+    y[i] = p == 0 ? 0 : hn::GetLane(hn::SumOfLanes(d, sum[i]));
+  }
+  for (; p < k; ++p) {
+    for (size_t i = 0; i < kRows; ++i) y[i] += a[p] * b[i * stride + p];
+  }
+}
+
+void DotRows(size_t k, size_t n, const float* a, const float* b, size_t stride,
+             float* y) {
+  size_t j = 0;
+  for (; j + 4 <= n; j += 4) DotSome<4>(k, a, b + j * stride, stride, y + j);
+  for (; j < n; ++j) DotSome<1>(k, a, b + j * stride, stride, y + j);
+}
+
+// kVectors vectors of columns, in kChains sums one behind the other, so that
+// few columns do not wait for the latency of an FMA.
+template <size_t kVectors, size_t kChains>
+HWY_INLINE void SumSome(size_t k, const float* a, const float* b, size_t stride,
+                        float* y) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V sum[kChains][kVectors];
+  for (auto& chain : sum) {
+    for (V& one : chain) one = hn::Zero(d);
+  }
+  size_t p = 0;
+  for (; p + kChains <= k; p += kChains) {
+    for (size_t c = 0; c < kChains; ++c) {
+      const V x = hn::Set(d, a[p + c]);
+      const float* row = b + (p + c) * stride;
+      for (size_t v = 0; v < kVectors; ++v) {
+        sum[c][v] = hn::MulAdd(x, hn::LoadU(d, row + v * lanes), sum[c][v]);
+      }
+    }
+  }
+  for (; p < k; ++p) {
+    const V x = hn::Set(d, a[p]);
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[0][v] =
+          hn::MulAdd(x, hn::LoadU(d, b + p * stride + v * lanes), sum[0][v]);
+    }
+  }
+  for (size_t v = 0; v < kVectors; ++v) {
+    for (size_t c = 1; c < kChains; ++c) {
+      sum[0][v] = hn::Add(sum[0][v], sum[c][v]);
+    }
+    hn::StoreU(sum[0][v], d, y + v * lanes);
+  }
+}
+
+void SumRows(size_t k, size_t n, const float* a, const float* b, size_t stride,
+             float* y) {
+  const size_t lanes = hn::Lanes(D());
+  size_t j = 0;
+  for (; j + 4 * lanes <= n; j += 4 * lanes) {
+    SumSome<4, 2>(k, a, b + j, stride, y + j);
+  }
+  for (; j + lanes <= n; j += lanes) {
+    SumSome<1, 4>(k, a, b + j, stride, y + j);
+  }
+  for (; j < n; ++j) {
+    float sum[4] = {};
+    size_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+      for (size_t c = 0; c < 4; ++c) {
+        sum[c] += a[p + c] * b[(p + c) * stride + j];
+      }
+    }
+    for (; p < k; ++p) sum[0] += a[p] * b[p * stride + j];
+    y[j] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+}
+
 }  // namespace
 
-const NormKernels LATHE_TABLE = {LATHE_TABLE_NAME, LATHE_TABLE_ISA, LayerNorm,
-                                 RmsNorm,          L2Norm,          Softmax,
-                                 LogSoftmax,       ExpScores,       Sum};
+const NormKernels LATHE_TABLE = {
+    LATHE_TABLE_NAME, LATHE_TABLE_ISA, LayerNorm, RmsNorm, L2Norm, Softmax,
+    LogSoftmax,       ExpScores,       Sum,       DotRows, SumRows};
 
 }  // namespace lathe::kernels

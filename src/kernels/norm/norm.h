@@ -1,5 +1,5 @@
-// Row-wise f32 kernels: layer norm, rms norm, softmax and sums. One set per
-// ISA level, made of norm-inl.h.
+// Row-wise f32 kernels: layer norm, rms norm, softmax, sums and products of one
+// row with a matrix. One set per ISA level, made of norm-inl.h.
 
 #ifndef LATHE_KERNELS_NORM_NORM_H_
 #define LATHE_KERNELS_NORM_NORM_H_
@@ -42,6 +42,14 @@ struct NormKernels {
   float (*exp_scores)(size_t n, float* x, float scale, const float* bias);
 
   float (*sum)(size_t n, const float* x);
+
+  // One row times a matrix whose n rows of k (whose k rows of n) lie `stride`
+  // apart: y[j] = sum over p of a[p] b[j * stride + p] (a[p] b[p * stride +
+  // j]). For a matrix that is used once or so, which is not worth packing.
+  void (*dot_rows)(size_t k, size_t n, const float* a, const float* b,
+                   size_t stride, float* y);
+  void (*sum_rows)(size_t k, size_t n, const float* a, const float* b,
+                   size_t stride, float* y);
 };
 
 const NormKernels& ChooseNorm(Isa limit);

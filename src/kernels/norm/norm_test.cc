@@ -171,5 +171,33 @@ TEST(Sum, EqualsASumInDouble) {
   }
 }
 
+TEST(DotRows, AndSumRowsAreTheProductOfARowWithAMatrix) {
+  for (const Isa isa : IsasHere()) {
+    const NormKernels& kernels = ChooseNorm(isa);
+    for (const size_t k : {0, 1, 3, 4, 7, 16, 19, 64}) {
+      for (const size_t n : {0, 1, 3, 4, 5, 15, 16, 17, 64, 70, 81}) {
+        SCOPED_TRACE(testing::Message()
+                     << kernels.name << " k=" << k << " n=" << n);
+        const auto a = RandomFloats(k, 1);
+        const size_t by_rows = k + 2, by_sums = n + 3;
+        const auto b = RandomFloats(std::max(n * by_rows, k * by_sums), 2);
+        Fenced dots(n), sums(n);
+        kernels.dot_rows(k, n, a.data(), b.data(), by_rows, dots.data());
+        kernels.sum_rows(k, n, a.data(), b.data(), by_sums, sums.data());
+        EXPECT_TRUE(dots.FencesHold() && sums.FencesHold());
+        for (size_t j = 0; j < n; ++j) {
+          double dot = 0, sum = 0;
+          for (size_t p = 0; p < k; ++p) {
+            dot += static_cast<double>(a[p]) * b[j * by_rows + p];
+            sum += static_cast<double>(a[p]) * b[p * by_sums + j];
+          }
+          ASSERT_NEAR(dots.data()[j], dot, 2e-6) << j;
+          ASSERT_NEAR(sums.data()[j], sum, 2e-6) << j;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lathe::kernels
