@@ -73,13 +73,13 @@ bool RunShortRows(const ElementwiseKernels& kernels, Binary kind,
       (a_repeats ? loops.b_stride[0] : loops.a_stride[0]) != count) {
     return false;
   }
-  const size_t rows_at_once = kRepeated / count;
+  const size_t rows_at_once = std::min(rows, kRepeated / count);
   const size_t per_job = (kPiece / kRepeated) * rows_at_once;
   pool.Run((rows + per_job - 1) / per_job, [&](size_t job, size_t) {
     std::array<float, kRepeated> repeated;
     const float* row = a_repeats ? a : b;
-    for (size_t i = 0; i < rows_at_once * count; ++i) {
-      repeated[i] = row[i % count];
+    for (size_t i = 0; i < rows_at_once; ++i) {
+      std::copy_n(row, count, repeated.data() + i * count);
     }
     const size_t end = std::min(rows, (job + 1) * per_job);
     for (size_t i = job * per_job; i < end; i += rows_at_once) {
