@@ -6,11 +6,21 @@
 
 namespace lathe::kernels {
 
-constinit const QuantizedKernels kQuantizedNeon = {
-    "int8_neon",      Isa::kNeon, 16,       1,
-    PlainDot<16>,     Finish,     Center,   Range,
-    QuantizeCentered, SumTaps,    Store,    Load,
-    QuantizeBytes,    SumBytes,   AddScaled};
+constinit const QuantizedKernels kQuantizedNeon = {"int8_neon",
+                                                   Isa::kNeon,
+                                                   16,
+                                                   1,
+                                                   PlainDot<16>,
+                                                   Finish,
+                                                   Center,
+                                                   Range,
+                                                   QuantizeCentered,
+                                                   SumTaps<PlainWords>,
+                                                   Store,
+                                                   Load,
+                                                   QuantizeBytes,
+                                                   SumBytes,
+                                                   AddScaled};
 
 }  // namespace lathe::kernels
 

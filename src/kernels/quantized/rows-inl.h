@@ -306,43 +306,76 @@ void AddScaled(const int32_t* sums, const float* scales, size_t n,
   }
 }
 
-// Channels c to c + kWide, whose sums stay in registers. kStep is 1, or 0 for
-// one input channel that all of them multiply.
-template <size_t kWide, size_t kStep>
+// Lanes of a vector that has its own instruction neither for widening nor for
+// anything else here.
+struct PlainWords {
+  typedef uint32_t Vector __attribute__((vector_size(64), aligned(4)));
+  static constexpr size_t kLanes = 16;
+  static Vector Widen(const int16_t* from) {
+    typedef int16_t Halves __attribute__((vector_size(32), aligned(2)));
+    typedef int32_t Signed __attribute__((vector_size(64), aligned(4)));
+    return reinterpret_cast<Vector>(__builtin_convertvector(
+        *reinterpret_cast<const Halves*>(from), Signed));
+  }
+  static Vector Broadcast(int32_t x) {
+    return static_cast<uint32_t>(x) - Vector{};
+  }
+  static Vector MultiplyAdd(Vector a, Vector b, Vector sum) {
+    return sum + a * b;
+  }
+  static void Store(int32_t* to, Vector x) { std::memcpy(to, &x, sizeof(x)); }
+};
+
+// kVectors vectors of channels, whose sums stay in registers. kStep is 1, or 0
+// for one input channel that all of them multiply.
+template <typename V, size_t kVectors, size_t kStep>
 LATHE_INLINE void SumBlock(const Taps& taps, const int16_t* x, const int16_t* w,
-                           int32_t* __restrict sums) {
-  uint32_t sum[kWide] = {};
+                           int32_t* sums) {
+  typename V::Vector sum[kVectors];
+  for (auto& one : sum) one = V::Broadcast(0);
   for (size_t t = 0; t < taps.count; ++t) {
     const int16_t* pixel = x + taps.in[t];
     const int16_t* row = w + taps.filter[t];
-    for (size_t i = 0; i < kWide; ++i) {
-      sum[i] += static_cast<uint32_t>(int32_t{pixel[i * kStep]} * row[i]);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) {
+      const typename V::Vector factor =
+          kStep == 1 ? V::Widen(pixel + V::kLanes * v) : V::Broadcast(*pixel);
+      sum[v] = V::MultiplyAdd(factor, V::Widen(row + V::kLanes * v), sum[v]);
     }
   }
-  std::memcpy(sums, sum, sizeof(sum));
+#pragma GCC unroll 4
+  for (size_t v = 0; v < kVectors; ++v) {
+    V::Store(sums + V::kLanes * v, sum[v]);
+  }
 }
 
-template <size_t kStep>
+template <typename V, size_t kStep>
 LATHE_INLINE void SumChannels(const Taps& taps, const int16_t* x,
                               const int16_t* w, size_t n, int32_t* sums) {
   size_t c = 0;
-  for (; c + 32 <= n; c += 32) {
-    SumBlock<32, kStep>(taps, x + c * kStep, w + c, sums + c);
+  for (; c + 2 * V::kLanes <= n; c += 2 * V::kLanes) {
+    SumBlock<V, 2, kStep>(taps, x + c * kStep, w + c, sums + c);
   }
-  for (; c + 8 <= n; c += 8) {
-    SumBlock<8, kStep>(taps, x + c * kStep, w + c, sums + c);
+  for (; c + V::kLanes <= n; c += V::kLanes) {
+    SumBlock<V, 1, kStep>(taps, x + c * kStep, w + c, sums + c);
   }
   for (; c < n; ++c) {
-    SumBlock<1, kStep>(taps, x + c * kStep, w + c, sums + c);
+    uint32_t sum = 0;
+    for (size_t t = 0; t < taps.count; ++t) {
+      sum += static_cast<uint32_t>(int32_t{x[taps.in[t] + c * kStep]} *
+                                   w[taps.filter[t] + c]);
+    }
+    sums[c] = static_cast<int32_t>(sum);
   }
 }
 
+template <typename V>
 void SumTaps(const Taps& taps, const int16_t* x, const int16_t* w, size_t n,
              size_t multiplier, int32_t* sums) {
-  if (multiplier == 1) return SumChannels<1>(taps, x, w, n, sums);
+  if (multiplier == 1) return SumChannels<V, 1>(taps, x, w, n, sums);
   for (size_t c = 0; c < n / multiplier; ++c) {
     const size_t first = c * multiplier;
-    SumChannels<0>(taps, x + c, w + first, multiplier, sums + first);
+    SumChannels<V, 0>(taps, x + c, w + first, multiplier, sums + first);
   }
 }
 

@@ -4,10 +4,20 @@
 
 namespace lathe::kernels {
 
-constinit const QuantizedKernels kQuantizedScalar = {
-    "int8_scalar",    Isa::kScalar, 8,        1,
-    PlainDot<8>,      Finish,       Center,   Range,
-    QuantizeCentered, SumTaps,      Store,    Load,
-    QuantizeBytes,    SumBytes,     AddScaled};
+constinit const QuantizedKernels kQuantizedScalar = {"int8_scalar",
+                                                     Isa::kScalar,
+                                                     8,
+                                                     1,
+                                                     PlainDot<8>,
+                                                     Finish,
+                                                     Center,
+                                                     Range,
+                                                     QuantizeCentered,
+                                                     SumTaps<PlainWords>,
+                                                     Store,
+                                                     Load,
+                                                     QuantizeBytes,
+                                                     SumBytes,
+                                                     AddScaled};
 
 }  // namespace lathe::kernels

@@ -106,6 +106,22 @@ void FinishFast(const FinishRows& rows) {
   });
 }
 
+struct Words {
+  using Vector = __m256i;
+  static constexpr size_t kLanes = 8;
+  static Vector Widen(const int16_t* from) {
+    return _mm256_cvtepi16_epi32(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static Vector Broadcast(int32_t x) { return _mm256_set1_epi32(x); }
+  static Vector MultiplyAdd(Vector a, Vector b, Vector sum) {
+    return _mm256_add_epi32(sum, _mm256_mullo_epi32(a, b));
+  }
+  static void Store(int32_t* to, Vector x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x);
+  }
+};
+
 void Dot(const DotTile& tile) {
   size_t row = 0;
   for (; row + 4 <= tile.rows; row += 4) Block<4>(tile, row);
@@ -114,10 +130,21 @@ void Dot(const DotTile& tile) {
 
 }  // namespace
 
-constinit const QuantizedKernels kQuantizedAvx2 = {
-    "int8_4x16_avx2", Isa::kAvx2, kWidth,           4,       Dot,   FinishFast,
-    Center,           Range,      QuantizeCentered, SumTaps, Store, Load,
-    QuantizeBytes,    SumBytes,   AddScaled};
+constinit const QuantizedKernels kQuantizedAvx2 = {"int8_4x16_avx2",
+                                                   Isa::kAvx2,
+                                                   kWidth,
+                                                   4,
+                                                   Dot,
+                                                   FinishFast,
+                                                   Center,
+                                                   Range,
+                                                   QuantizeCentered,
+                                                   SumTaps<Words>,
+                                                   Store,
+                                                   Load,
+                                                   QuantizeBytes,
+                                                   SumBytes,
+                                                   AddScaled};
 
 }  // namespace lathe::kernels
 

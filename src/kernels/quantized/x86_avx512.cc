@@ -110,6 +110,20 @@ void FinishFast(const FinishRows& rows) {
   });
 }
 
+struct Words {
+  using Vector = __m512i;
+  static constexpr size_t kLanes = 16;
+  static Vector Widen(const int16_t* from) {
+    return _mm512_cvtepi16_epi32(
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+  static Vector Broadcast(int32_t x) { return _mm512_set1_epi32(x); }
+  static Vector MultiplyAdd(Vector a, Vector b, Vector sum) {
+    return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b));
+  }
+  static void Store(int32_t* to, Vector x) { _mm512_storeu_si512(to, x); }
+};
+
 void Dot(const DotTile& tile) {
   size_t row = 0;
   for (; row + 6 <= tile.rows; row += 6) Block<6>(tile, row);
@@ -128,7 +142,7 @@ constinit const QuantizedKernels kQuantizedAvx512 = {"int8_6x32_avx512",
                                                      Center,
                                                      Range,
                                                      QuantizeCentered,
-                                                     SumTaps,
+                                                     SumTaps<Words>,
                                                      Store,
                                                      Load,
                                                      QuantizeBytes,
