@@ -306,14 +306,14 @@ void AddScaled(const int32_t* sums, const float* scales, size_t n,
   }
 }
 
-// Lanes of a vector that has its own instruction neither for widening nor for
-// anything else here.
-struct PlainWords {
-  typedef uint32_t Vector __attribute__((vector_size(64), aligned(4)));
-  static constexpr size_t kLanes = 16;
+// Eight lanes as the compiler makes them; of more, GCC 12 does not find the
+// instruction that widens.
+struct EightWords {
+  typedef uint32_t Vector __attribute__((vector_size(32), aligned(4)));
+  static constexpr size_t kLanes = 8;
   static Vector Widen(const int16_t* from) {
-    typedef int16_t Halves __attribute__((vector_size(32), aligned(2)));
-    typedef int32_t Signed __attribute__((vector_size(64), aligned(4)));
+    typedef int16_t Halves __attribute__((vector_size(16), aligned(2)));
+    typedef int32_t Signed __attribute__((vector_size(32), aligned(4)));
     return reinterpret_cast<Vector>(__builtin_convertvector(
         *reinterpret_cast<const Halves*>(from), Signed));
   }
@@ -358,6 +358,9 @@ LATHE_INLINE void SumChannels(const Taps& taps, const int16_t* x,
   }
   for (; c + V::kLanes <= n; c += V::kLanes) {
     SumBlock<V, 1, kStep>(taps, x + c * kStep, w + c, sums + c);
+  }
+  for (; c + 8 <= n; c += 8) {
+    SumBlock<EightWords, 1, kStep>(taps, x + c * kStep, w + c, sums + c);
   }
   for (; c < n; ++c) {
     uint32_t sum = 0;
