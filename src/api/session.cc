@@ -70,6 +70,7 @@ struct Session::State {
     shared.options.keep_all = options.keep_all;
     shared.options.single_ops = options.on_tensor != nullptr;
     shared.options.threads = threads.state()->pool.threads();
+    shared.options.pool = &threads.state()->pool;
     shared.options.memory_limit_bytes = model->options.memory_limit_bytes;
     if (model->mapped) shared.options.mapping = model->file;
     if (shared.held == nullptr) {

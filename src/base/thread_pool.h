@@ -74,6 +74,12 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
+// The same for a pool that may be missing: then this thread does all, as 0.
+inline void RunJobs(ThreadPool* pool, size_t jobs, JobRef job) {
+  if (pool != nullptr) return pool->Run(jobs, job);
+  for (size_t i = 0; i < jobs; ++i) job(i, 0);
+}
+
 }  // namespace lathe
 
 #endif  // LATHE_BASE_THREAD_POOL_H_

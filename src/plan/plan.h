@@ -28,6 +28,8 @@ namespace lathe::plan {
 struct PlanOptions {
   Isa isa = Isa::kScalar;  // The best kernel not above this level.
   size_t threads = 1;      // Of the pool that will run it; sizes scratch.
+  // What packs weights; may be null, must live while plans are made.
+  ThreadPool* pool = nullptr;
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
   // Every operator runs on its own, so that each result can be looked at as
   // soon as it is there.

@@ -134,7 +134,8 @@ Status PrepareConv2d(Lowering& lowering, const Node& node) {
                               fmt::format("conv-{}-{}-g{}", plan.gemm->name,
                                           Name(plan.variant), shape.groups),
                               floats, [&](const float* from, float* to) {
-                                kernels::PackConv(plan, from, to);
+                                kernels::PackConv(plan, from, to,
+                                                  lowering.options().pool);
                               }));
 
   Step step;
@@ -161,7 +162,7 @@ Status PrepareConv2d(Lowering& lowering, const Node& node) {
       args.packed = packed->as<float>();
     } else {
       float* at = scratch + plan.scratch_floats;
-      kernels::PackConv(plan, context.As<float>(w), at);
+      kernels::PackConv(plan, context.As<float>(w), at, context.pool);
       args.packed = at;
     }
     args.bias = bias >= 0 ? context.As<float>(bias) : nullptr;

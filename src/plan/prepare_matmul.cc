@@ -43,7 +43,8 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
                  lowering.Pack(w, fmt::format("fc-{}", kernel.name), floats,
                                [&](const float* from, float* to) {
                                  kernels::PackPanels(kernel, panels, from, 0, 1,
-                                                     k, to);
+                                                     k, to,
+                                                     lowering.options().pool);
                                }));
   }
   Step step;
@@ -81,7 +82,7 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
       gemm.packed = packed->as<float>();
     } else {
       kernels::PackPanels(kernel, panels, context.As<float>(w), 0, 1, k,
-                          scratch);
+                          scratch, context.pool);
       gemm.packed = scratch;
     }
     gemm.c = context.As<float>(y);

@@ -69,7 +69,8 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
                     fmt::format("{}-{}-z{}", layout, kernel, weights.zero),
                     conv.packed_bytes,
                     [&](const int8_t* from, std::span<std::byte> to) {
-                      kernels::PackIntConv(conv, from, flip, to.data());
+                      kernels::PackIntConv(conv, from, flip, to.data(),
+                                           lowering.options().pool);
                     }));
   }
   const int32_t y = node.outputs[0];
@@ -92,7 +93,7 @@ Status AddConv(Lowering& lowering, const Node& node, kernels::IntConv conv,
     const std::byte* from = packed ? packed->data() : context.scratch + own;
     if (!packed) {
       kernels::PackIntConv(conv, context.As<int8_t>(w), flip,
-                           context.scratch + own);
+                           context.scratch + own, context.pool);
     }
     kernels::RunIntConv(conv, OutputAt(*tables, context, bias, y, residual),
                         context.tensors[x], from, *context.pool,

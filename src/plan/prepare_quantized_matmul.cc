@@ -20,7 +20,7 @@ using kernels::Integer;
 
 // Packs one matrix B of a product whose strides say where it lies.
 void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
-                std::byte* to) {
+                std::byte* to, ThreadPool* pool) {
   const kernels::Product& product = matmul.product;
   const std::array<size_t, 1> taps = {0};
   kernels::WeightSource source;
@@ -30,7 +30,8 @@ void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
   source.k_stride = matmul.b_k_stride;
   source.n_stride = matmul.b_n_stride;
   source.flip = matmul.b_flip;
-  kernels::PackPanels(product, source, 0, kernels::PanelCount(product), to);
+  kernels::PackPanels(product, source, 0, kernels::PanelCount(product), to,
+                      pool);
 }
 
 // Products of bytes where both sides are, or the rows will be.
@@ -179,7 +180,8 @@ Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
             }
             if (!plain.empty()) from = plain.data();
             for (size_t i = 0; i < matrices; ++i) {
-              PackMatrix(matmul, from + i * count, to.data() + i * each);
+              PackMatrix(matmul, from + i * count, to.data() + i * each,
+                         lowering.options().pool);
               if (!blocks) continue;
               LayScales(
                   *blocks, i * count / blocks->size, product,

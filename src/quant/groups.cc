@@ -36,11 +36,6 @@ Groups GroupsOf(const Grouping& grouping, std::span<const int32_t> shape) {
   return groups;
 }
 
-void RunJobs(ThreadPool* pool, size_t jobs, JobRef job) {
-  if (pool != nullptr && jobs > 1) return pool->Run(jobs, job);
-  for (size_t i = 0; i < jobs; ++i) job(i, 0);
-}
-
 namespace {
 
 // The whole tensor, rotated.

@@ -44,8 +44,6 @@ struct Problem {
 // Elements of one job: long enough to hide its start, short enough for L2.
 constexpr size_t kJobElements = 65536;
 
-// pool->Run, or a plain loop without a pool.
-void RunJobs(ThreadPool* pool, size_t jobs, JobRef job);
 inline size_t ThreadsOf(const ThreadPool* pool) {
   return pool == nullptr ? 1 : pool->threads();
 }

@@ -1,9 +1,11 @@
 #include "src/report/accuracy.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 
 #include "src/base/result.h"
 
@@ -146,11 +148,6 @@ void SumAnyBlock(std::span<const float> r, std::span<const float> t,
       std::ranges::count_if(t, [](float v) { return !std::isfinite(v); }));
 }
 
-void RunBlocks(ThreadPool* pool, size_t jobs, JobRef job) {
-  if (pool != nullptr && jobs > 1) return pool->Run(jobs, job);
-  for (size_t i = 0; i < jobs; ++i) job(i, 0);
-}
-
 constexpr AccuracyMetric kMetrics[] = {
     {"mse", &Accuracy::mse, false, "mean square of the difference"},
     {"median_diff_ratio", &Accuracy::median_diff_ratio, false,
@@ -181,15 +178,15 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
     constexpr size_t kBins = size_t{1} << (31 - kShift);
     const size_t threads = pool == nullptr ? 1 : pool->threads();
     std::vector<uint32_t> counts(threads * kBins);
-    RunBlocks(pool, (values.size() + kBlock - 1) / kBlock,
-              [&](size_t job, size_t thread) {
-                uint32_t* bins = &counts[thread * kBins];
-                const size_t begin = job * kBlock;
-                const size_t size = std::min(kBlock, values.size() - begin);
-                for (const float v : values.subspan(begin, size)) {
-                  ++bins[std::bit_cast<uint32_t>(v) >> kShift];
-                }
-              });
+    RunJobs(pool, (values.size() + kBlock - 1) / kBlock,
+            [&](size_t job, size_t thread) {
+              uint32_t* bins = &counts[thread * kBins];
+              const size_t begin = job * kBlock;
+              const size_t size = std::min(kBlock, values.size() - begin);
+              for (const float v : values.subspan(begin, size)) {
+                ++bins[std::bit_cast<uint32_t>(v) >> kShift];
+              }
+            });
     for (size_t i = kBins; i < counts.size(); ++i) {
       counts[i % kBins] += counts[i];
     }
@@ -197,14 +194,26 @@ double MedianOf(std::span<float> values, ThreadPool* pool) {
     while (below + counts[low] <= before) below += counts[low++];
     size_t high = low, up_to = below + counts[low];
     while (up_to <= middle) up_to += counts[++high];
-    // Written without a branch: what is not wanted is written over.
-    near.resize(up_to - below + 1);
+    near.resize(up_to - below);
     size_t count = 0;
-    for (const float v : values) {
-      const size_t bin = std::bit_cast<uint32_t>(v) >> kShift;
-      near[count] = v;
-      count += static_cast<size_t>(bin - low <= high - low);
-    }
+    std::mutex mutex;
+    RunJobs(pool, (values.size() + kBlock - 1) / kBlock,
+            [&](size_t job, size_t) {
+              const size_t begin = job * kBlock;
+              const size_t size = std::min(kBlock, values.size() - begin);
+              // Written without a branch: what is not wanted is written over.
+              std::array<float, kBlock + 1> some;
+              size_t found = 0;
+              for (const float v : values.subspan(begin, size)) {
+                const size_t bin = std::bit_cast<uint32_t>(v) >> kShift;
+                some[found] = v;
+                found += static_cast<size_t>(bin - low <= high - low);
+              }
+              const std::lock_guard lock(mutex);
+              std::copy_n(some.begin(), found,
+                          near.begin() + static_cast<ptrdiff_t>(count));
+              count += found;
+            });
     part = std::span(near).first(count);
     rank -= below;
   }
@@ -226,7 +235,7 @@ Accuracy MeasureAccuracy(std::span<const float> r, std::span<const float> t,
   scratch.resize(n);
   const std::span<float> ratios(scratch);
   std::vector<Sums> blocks((n + kBlock - 1) / kBlock);
-  RunBlocks(pool, blocks.size(), [&](size_t job, size_t) {
+  RunJobs(pool, blocks.size(), [&](size_t job, size_t) {
     const size_t begin = job * kBlock, size = std::min(kBlock, n - begin);
     SumAnyBlock(r.subspan(begin, size), t.subspan(begin, size),
                 ratios.subspan(begin, size), &blocks[job]);

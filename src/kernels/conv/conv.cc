@@ -108,7 +108,8 @@ size_t PackedConvFloats(const ConvPlan& plan) {
   return plan.shape.groups * PackedFloats(*plan.gemm, GroupPanels(plan));
 }
 
-void PackConv(const ConvPlan& plan, const float* filter, float* packed) {
+void PackConv(const ConvPlan& plan, const float* filter, float* packed,
+              ThreadPool* pool) {
   const ConvShape& s = plan.shape;
   const PanelShape panels = GroupPanels(plan);
   const size_t channels = s.in_c / s.groups;
@@ -131,7 +132,7 @@ void PackConv(const ConvPlan& plan, const float* filter, float* packed) {
   for (size_t g = 0; g < s.groups; ++g) {
     PackPanels(*plan.gemm, panels, filter + g * panels.n * taps * channels,
                channels, 1, taps * channels,
-               packed + g * PackedFloats(*plan.gemm, panels));
+               packed + g * PackedFloats(*plan.gemm, panels), pool);
   }
 }
 

@@ -58,7 +58,8 @@ ConvPlan PlanConv(Isa limit, const ConvShape& shape, bool snake,
 
 size_t PackedConvFloats(const ConvPlan& plan);
 // `filter` is [out_c, kernel_h, kernel_w, in_c / groups].
-void PackConv(const ConvPlan& plan, const float* filter, float* packed);
+void PackConv(const ConvPlan& plan, const float* filter, float* packed,
+              ThreadPool* pool = nullptr);
 
 struct ConvArgs {
   const float* x = nullptr;

@@ -120,10 +120,10 @@ void PackPanel(const GemmKernel& kernel, const PanelShape& shape, size_t i,
 
 void PackPanels(const GemmKernel& kernel, const PanelShape& shape,
                 const float* source, size_t tap_stride, size_t k_stride,
-                size_t n_stride, float* packed) {
-  for (size_t i = 0; i < PanelCount(kernel, shape); ++i) {
+                size_t n_stride, float* packed, ThreadPool* pool) {
+  RunJobs(pool, PanelCount(kernel, shape), [&](size_t i, size_t) {
     PackPanel(kernel, shape, i, source, tap_stride, k_stride, n_stride, packed);
-  }
+  });
 }
 
 bool SplitsSum(const GemmKernel& kernel, const PanelShape& shape) {

@@ -86,7 +86,7 @@ Panel PanelAt(const GemmKernel& kernel, const PanelShape& shape, size_t i);
 // Packs b(tap, p, j) = source[tap * tap_stride + p * k_stride + j * n_stride].
 void PackPanels(const GemmKernel& kernel, const PanelShape& shape,
                 const float* source, size_t tap_stride, size_t k_stride,
-                size_t n_stride, float* packed);
+                size_t n_stride, float* packed, ThreadPool* pool = nullptr);
 // Panel `i` of it alone, to its place in `packed`.
 void PackPanel(const GemmKernel& kernel, const PanelShape& shape, size_t i,
                const float* source, size_t tap_stride, size_t k_stride,

@@ -251,7 +251,7 @@ void UseBytes(const ByteDot* bytes, IntConv& conv) {
 }
 
 void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
-                 std::byte* packed) {
+                 std::byte* packed, ThreadPool* pool) {
   const size_t channels = conv.in_c / conv.groups;
   const size_t column = conv.kernel_h * conv.kernel_w * channels;
   for (const ConvGrid& grid : conv.grids) {
@@ -263,7 +263,8 @@ void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
       source.n_stride = column;
       source.flip = flip;
       PackPanels(grid.product, source, 0, PanelCount(grid.product),
-                 packed + grid.packed_at + group * PackedBytes(grid.product));
+                 packed + grid.packed_at + group * PackedBytes(grid.product),
+                 pool);
     }
   }
 }

@@ -61,7 +61,7 @@ void UseBytes(const ByteDot* bytes, IntConv& conv);
 // `filter` is [out_c, kernel_h, kernel_w, in_c / groups]; with `flip` uint8, of
 // which 128 is taken off.
 void PackIntConv(const IntConv& conv, const int8_t* filter, bool flip,
-                 std::byte* packed);
+                 std::byte* packed, ThreadPool* pool = nullptr);
 
 // Centres x as `conv` says: `images` images of n numbers.
 struct Centered {

@@ -218,20 +218,20 @@ size_t TileScratchBytes(const QuantizedKernels& kernels) {
 }
 
 void PackPanels(const Product& product, const WeightSource& source,
-                size_t first, size_t last, std::byte* packed) {
+                size_t first, size_t last, std::byte* packed,
+                ThreadPool* pool) {
   const size_t width = product.kernels->width;
-  for (size_t panel = first; panel < last; ++panel) {
-    uint8_t* to = reinterpret_cast<uint8_t*>(packed);
-    packed += PanelBytes(product);
+  RunJobs(pool, last - first, [&](size_t i, size_t) {
+    const size_t panel = first + i;
+    uint8_t* to = reinterpret_cast<uint8_t*>(packed + i * PanelBytes(product));
     if (!product.bytes) {
-      PackPanel<2>(product, source, source.flip, panel, to);
-      continue;
+      return PackPanel<2>(product, source, source.flip, panel, to);
     }
     // What `flip` takes off and the panel adds cancel out.
     PackPanel<4>(product, source, !source.flip, panel, to);
     SumColumns(product, ColumnsOf(product, panel).count, to,
                reinterpret_cast<int32_t*>(to + product.padded_k() * width));
-  }
+  });
 }
 
 void RunTile(const Product& product, const Output& output, const RowTile& whole,

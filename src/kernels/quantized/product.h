@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "src/base/aligned_buffer.h"
+#include "src/base/thread_pool.h"
 #include "src/kernels/elementwise/elementwise.h"
 #include "src/kernels/quantized/byte_dot.h"
 #include "src/kernels/quantized/dynamic.h"
@@ -83,7 +84,8 @@ struct WeightSource {
 // Panels [first, last), to their place behind `packed`, which is where panel
 // `first` goes.
 void PackPanels(const Product& product, const WeightSource& source,
-                size_t first, size_t last, std::byte* packed);
+                size_t first, size_t last, std::byte* packed,
+                ThreadPool* pool = nullptr);
 
 // How sums become outputs; arrays have one entry per column. They must outlive
 // the calls.
