@@ -1,6 +1,7 @@
 #include "src/kernels/quantized/dynamic.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace lathe::kernels {
@@ -66,6 +67,71 @@ DynamicRange QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
   }
   std::fill(to + n, to + to_stride, int8_t{0});
   return range;
+}
+
+namespace {
+
+// quantize(image, first number, count, range), in pieces; images of few pieces
+// whole, so that images run beside each other.
+template <typename Quantize>
+void ForPieces(const QuantizedKernels& kernels, const float* x, size_t images,
+               size_t n, bool asymmetric, ThreadPool& pool,
+               const Quantize& quantize) {
+  constexpr size_t kMostPieces = 64, kLeast = size_t{1} << 14;
+  const size_t pieces = std::min(kMostPieces, n / kLeast);
+  if (pieces <= 1 || images >= pool.threads() * 4) {
+    return pool.Run(images, [&](size_t image, size_t) {
+      float low = 0, high = 0;
+      if (n > 0) kernels.range(x + image * n, n, &low, &high);
+      quantize(image, 0, n, DynamicRangeOf(low, high, asymmetric));
+    });
+  }
+  const size_t each = (n + pieces - 1) / pieces;
+  const auto count_of = [&](size_t piece) {
+    return piece * each < n ? std::min(each, n - piece * each) : 0;
+  };
+  for (size_t image = 0; image < images; ++image) {
+    std::array<float, kMostPieces> low{}, high{};
+    pool.Run(pieces, [&](size_t piece, size_t) {
+      if (count_of(piece) == 0) return;
+      kernels.range(x + image * n + piece * each, count_of(piece), &low[piece],
+                    &high[piece]);
+    });
+    const DynamicRange range =
+        DynamicRangeOf(*std::ranges::min_element(low),
+                       *std::ranges::max_element(high), asymmetric);
+    pool.Run(pieces, [&](size_t piece, size_t) {
+      quantize(image, piece * each, count_of(piece), range);
+    });
+  }
+}
+
+}  // namespace
+
+void QuantizeImages(const QuantizedKernels& kernels, const float* x,
+                    size_t images, size_t n, bool asymmetric, int8_t* to,
+                    DynamicRange* ranges, ThreadPool& pool) {
+  ForPieces(
+      kernels, x, images, n, asymmetric, pool,
+      [&](size_t image, size_t first, size_t count, const DynamicRange& range) {
+        const size_t at = image * n + first;
+        kernels.quantize_bytes(x + at, count, range.inverse, range.zero,
+                               range.low, range.high, to + at);
+        if (first == 0) ranges[image] = range;
+      });
+}
+
+void QuantizeImages(const QuantizedKernels& kernels, const float* x,
+                    size_t images, size_t n, bool asymmetric, int16_t* to,
+                    float* scales, ThreadPool& pool) {
+  ForPieces(
+      kernels, x, images, n, asymmetric, pool,
+      [&](size_t image, size_t first, size_t count, const DynamicRange& range) {
+        const size_t at = image * n + first;
+        kernels.quantize(x + at, count, range.inverse, range.zero, range.low,
+                         range.high, to + at);
+        if (first == 0) scales[image] = range.scale;
+      });
 }
 
 }  // namespace lathe::kernels

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "src/base/thread_pool.h"
 #include "src/kernels/quantized/quantized.h"
 
 namespace lathe::kernels {
@@ -31,6 +32,16 @@ void QuantizeRows(const QuantizedKernels& kernels, const float* x, size_t rows,
 DynamicRange QuantizeRowToBytes(const QuantizedKernels& kernels, const float* x,
                                 size_t n, bool asymmetric, size_t blocks,
                                 int8_t* to, size_t to_stride, int32_t* sums);
+
+// The same of `images` rows of n numbers, one behind the other, by all
+// threads: int8 without sums, or centred int16. ranges[image] and scales[image]
+// stand for each quantizer.
+void QuantizeImages(const QuantizedKernels& kernels, const float* x,
+                    size_t images, size_t n, bool asymmetric, int8_t* to,
+                    DynamicRange* ranges, ThreadPool& pool);
+void QuantizeImages(const QuantizedKernels& kernels, const float* x,
+                    size_t images, size_t n, bool asymmetric, int16_t* to,
+                    float* scales, ThreadPool& pool);
 
 }  // namespace lathe::kernels
 

@@ -143,12 +143,8 @@ Images ImagesOf(const IntConv& conv, const void* x, ThreadPool& pool,
   DynamicRange* ranges = reinterpret_cast<DynamicRange*>(scratch);
   int8_t* to = reinterpret_cast<int8_t*>(
       scratch + RoundUp(conv.batch * sizeof(DynamicRange), kCacheLine));
-  pool.Run(conv.batch, [&](size_t image, size_t) {
-    int32_t sum;
-    ranges[image] = QuantizeRowToBytes(
-        *conv.kernels, static_cast<const float*>(x) + image * n, n,
-        conv.asymmetric, 1, to + image * n, n, &sum);
-  });
+  QuantizeImages(*conv.kernels, static_cast<const float*>(x), conv.batch, n,
+                 conv.asymmetric, to, ranges, pool);
   images.bytes = to;
   images.ranges = ranges;
   return images;
@@ -288,10 +284,8 @@ Centered CenterImages(const QuantizedKernels& kernels, bool dynamic,
   if (dynamic) {
     float* scales = reinterpret_cast<float*>(
         scratch + RoundUp(images * n * sizeof(int16_t), kCacheLine));
-    pool.Run(images, [&](size_t image, size_t) {
-      QuantizeRows(kernels, static_cast<const float*>(x) + image * n, 1, n, n,
-                   asymmetric, to + image * n, n, scales + image);
-    });
+    QuantizeImages(kernels, static_cast<const float*>(x), images, n, asymmetric,
+                   to, scales, pool);
     return {to, scales};
   }
   constexpr size_t kPerJob = 1 << 15;

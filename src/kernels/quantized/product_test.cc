@@ -211,6 +211,46 @@ TEST(QuantizedKernels, OddFloatsQuantizeToSomething) {
   }
 }
 
+TEST(QuantizeImages, IsRowByRowForAnyThreads) {
+  for (const QuantizedKernels* kernels : KernelsHere()) {
+    for (const size_t n : {0, 1, 100, 32767, 70001}) {
+      for (const size_t images : {1, 3}) {
+        for (const int threads : {1, 3}) {
+          SCOPED_TRACE(testing::Message()
+                       << kernels->name << " n=" << n << " images=" << images);
+          const std::vector<float> x = RandomFloats(images * n, 1, -1, 2);
+          ThreadPool pool(threads);
+          std::vector<int8_t> bytes(images * n), want_bytes(n);
+          std::vector<int16_t> words(images * n), want_words(n);
+          std::vector<DynamicRange> ranges(images);
+          std::vector<float> scales(images);
+          QuantizeImages(*kernels, x.data(), images, n, true, bytes.data(),
+                         ranges.data(), pool);
+          QuantizeImages(*kernels, x.data(), images, n, true, words.data(),
+                         scales.data(), pool);
+          for (size_t image = 0; image < images; ++image) {
+            int32_t sum = 0;
+            float scale = 0;
+            const DynamicRange range =
+                QuantizeRowToBytes(*kernels, x.data() + image * n, n, true, 1,
+                                   want_bytes.data(), n, &sum);
+            QuantizeRows(*kernels, x.data() + image * n, 1, n, n, true,
+                         want_words.data(), n, &scale);
+            EXPECT_EQ(ranges[image].scale, range.scale);
+            EXPECT_EQ(ranges[image].zero, range.zero);
+            EXPECT_EQ(scales[image], scale);
+            const auto at = static_cast<ptrdiff_t>(image * n);
+            EXPECT_TRUE(std::equal(want_bytes.begin(), want_bytes.end(),
+                                   bytes.begin() + at));
+            EXPECT_TRUE(std::equal(want_words.begin(), want_words.end(),
+                                   words.begin() + at));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(DynamicRange, FollowsTheFormat) {
   const DynamicRange zero = DynamicRangeOf(0, 0, true);
   EXPECT_EQ(zero.scale, 1);
