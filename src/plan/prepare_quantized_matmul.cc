@@ -34,14 +34,28 @@ void PackMatrix(const kernels::IntMatmul& matmul, const int8_t* from,
                       pool);
 }
 
-// Products of bytes where both sides are, or the rows will be.
-void ChooseBytes(const Lowering& lowering, kernels::IntMatmul& matmul) {
+// How constant matrices B are stored.
+struct StoredMatrices {
+  size_t count = 1;
+  std::optional<Blocks> blocks;
+  bool shuffled = false;
+};
+
+// Products of bytes where both sides are, or the rows will be; of nibbles where
+// the weights are, as the kernel takes them.
+void ChooseBytes(const Lowering& lowering, int32_t w,
+                 const StoredMatrices& stored, kernels::IntMatmul& matmul) {
   const kernels::RowSource& a = matmul.a;
-  if (matmul.packed && a.k_stride == 1 &&
-      (a.dynamic || a.type != Integer::kInt16)) {
-    kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa,
-                                             matmul.product.kernels->width),
-                      matmul.product);
+  if (!matmul.packed || a.k_stride != 1 ||
+      (!a.dynamic && a.type == Integer::kInt16)) {
+    return;
+  }
+  kernels::UseBytes(kernels::ChooseByteDot(lowering.options().isa,
+                                           matmul.product.kernels->width),
+                    matmul.product);
+  const bool plain = !stored.blocks || stored.blocks->zeros == nullptr;
+  if (graph::BitsPerElement(lowering.TypeOf(w)) <= 4 && plain) {
+    kernels::UseNibbles(matmul.product);
   }
 }
 
@@ -138,13 +152,6 @@ Result<QuantizedWeights> ShuffledWeightsOf(const Lowering& lowering, int32_t x,
   return weights;
 }
 
-// How constant matrices B are stored.
-struct StoredMatrices {
-  size_t count = 1;
-  std::optional<Blocks> blocks;
-  bool shuffled = false;
-};
-
 // Packs them one behind the other, and behind them the scales of their blocks,
 // where there are any; makes the product read those.
 Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
@@ -160,6 +167,7 @@ Result<Packed> PackMatrices(Lowering& lowering, int32_t w,
                   product.weight_zero, product.n, product.k, matmul.b_k_stride);
   if (shuffled) layout += "-shuffled";
   if (product.gates) layout += "-gates";
+  if (product.nibbles) layout += "-nibbles";
   if (blocks) {
     const graph::Quantization& q = *lowering.QuantizationOf(w);
     layout +=
@@ -233,10 +241,10 @@ class SharedRows {
         !QuantizedAgain(lowering, x)) {
       return;
     }
-    const std::string key =
-        fmt::format("{}: {} rows of {}, asymmetric {}, {}, {} blocks, zero {}",
-                    x, a.rows(), product.k, a.asymmetric, product.name(),
-                    product.blocks(), product.weight_zero);
+    const std::string key = fmt::format(
+        "{}: {} rows of {}, asymmetric {}, {}, {} blocks, zero {}", x, a.rows(),
+        product.padded_k(), a.asymmetric, product.name(), product.blocks(),
+        product.weight_zero + product.offset());
     share_ = lowering.ShareSpace(key, kernels::RowsBytes(product, a));
     step.shared = share_.index;
     matmul.laid = true;
@@ -361,7 +369,7 @@ Status PrepareFullyConnectedQuantized(Lowering& lowering, const Node& node) {
   }
   matmul.product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
-  ChooseBytes(lowering, matmul);
+  ChooseBytes(lowering, w, stored, matmul);
 
   Step step;
   step.name = "FULLY_CONNECTED";
@@ -498,7 +506,7 @@ Status PrepareBatchMatmulQuantized(Lowering& lowering, const Node& node) {
   }
   product.weight_zero = weights.zero;
   matmul.b_flip = weights.flip;
-  ChooseBytes(lowering, matmul);
+  ChooseBytes(lowering, b, stored, matmul);
 
   Step step;
   step.name = "BATCH_MATMUL";

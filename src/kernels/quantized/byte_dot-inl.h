@@ -116,6 +116,112 @@ void Block(const ByteTile& tile, size_t row, const std::byte* ahead,
   }
 }
 
+// Two chains of sums for a row: with nibbles one for each half.
+template <typename V, size_t kRows, bool kNibbles>
+void FewBlock(const FewTile& tile, size_t row) {
+  constexpr size_t kStep = 8, kBytes = (kNibbles ? 8 : 16) * V::kLanes;
+  RowsOfThree<kRows> a(tile.a + row * tile.a_stride, tile.a_stride);
+  const uint8_t* b = tile.b;
+  typename V::Floats total[kRows][2];
+#pragma GCC unroll 4
+  for (auto& one : total) one[0] = one[1] = V::ZeroFloats();
+  for (size_t block = 0; block < tile.blocks; ++block) {
+    typename V::Vector sum[2][kRows][2];
+    const int32_t* columns = tile.column_sums + block * 2 * V::kLanes;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kRows; ++i) {
+      const typename V::Vector start =
+          V::Broadcast(tile.start[(row + i) * tile.blocks + block]);
+      sum[0][i][0] = sum[0][i][1] = start;
+      sum[1][i][0] = sum[1][i][1] = V::Zero();
+      if (tile.zeros) {
+        const typename V::Vector zero = V::Broadcast(tile.zeros[row + i]);
+        sum[0][i][0] = V::Subtract(start, V::Multiply(zero, V::Load(columns)));
+        sum[0][i][1] =
+            V::Subtract(start, V::Multiply(zero, V::Load(columns + V::kLanes)));
+      }
+    }
+    const auto add = [&](size_t chain, typename V::Vector b0,
+                         typename V::Vector b1) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kRows; ++i) {
+        const typename V::Vector x = Four<V>(a.Row(i) + 4 * chain);
+        sum[chain][i][0] = V::DotAdd(sum[chain][i][0], b0, x);
+        sum[chain][i][1] = V::DotAdd(sum[chain][i][1], b1, x);
+      }
+    };
+    size_t p = 0;
+    for (; p + kStep <= tile.k; p += kStep, a.Advance(kStep), b += kBytes) {
+      if constexpr (kNibbles) {
+        const typename V::Vector b0 = V::Load(b);
+        const typename V::Vector b1 = V::Load(b + 4 * V::kLanes);
+        add(0, V::LowNibbles(b0), V::LowNibbles(b1));
+        add(1, V::HighNibbles(b0), V::HighNibbles(b1));
+      } else {
+        add(0, V::Load(b), V::Load(b + 4 * V::kLanes));
+        add(1, V::Load(b + 8 * V::kLanes), V::Load(b + 12 * V::kLanes));
+      }
+    }
+    if (!kNibbles && p < tile.k) {  // Four more.
+      add(0, V::Load(b), V::Load(b + 4 * V::kLanes));
+      a.Advance(4);
+      b += 8 * V::kLanes;
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < 2; ++v) {
+        const typename V::Vector all = V::Add(sum[0][i][v], sum[1][i][v]);
+        const size_t at = (row + i) * 2 * V::kLanes + v * V::kLanes;
+        if (tile.scales) {
+          total[i][v] = V::AddScaled(total[i][v], all,
+                                     tile.scales + (block * 2 + v) * V::kLanes);
+        } else {
+          V::Store(static_cast<int32_t*>(tile.y) + at, all);
+        }
+      }
+    }
+  }
+  if (!tile.scales) return;
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kRows; ++i) {
+    float* to = static_cast<float*>(tile.y) + (row + i) * 2 * V::kLanes;
+    V::StoreFloats(to, total[i][0]);
+    V::StoreFloats(to + V::kLanes, total[i][1]);
+  }
+}
+
+// As many rows at a time as their sums fit in registers.
+template <typename V, size_t kMostRows>
+void Few(const FewTile& tile) {
+  size_t row = 0;
+  const auto rows = [&]<size_t kRows>() {
+    for (; row + kRows <= tile.rows; row += kRows) {
+      if (tile.nibbles) {
+        FewBlock<V, kRows, true>(tile, row);
+      } else {
+        FewBlock<V, kRows, false>(tile, row);
+      }
+    }
+  };
+  if constexpr (kMostRows >= 4) rows.template operator()<4>();
+  if constexpr (kMostRows >= 2) rows.template operator()<2>();
+  rows.template operator()<1>();
+}
+
+template <typename V>
+void Expand(const uint8_t* from, size_t k, uint8_t* to) {
+  constexpr size_t kVector = 4 * V::kLanes;
+  for (size_t p = 0; p < k; p += 8, from += 2 * kVector, to += 4 * kVector) {
+    const typename V::Vector b0 = V::Load(from);
+    const typename V::Vector b1 = V::Load(from + kVector);
+    V::Store(to, V::LowNibbles(b0));
+    V::Store(to + kVector, V::LowNibbles(b1));
+    V::Store(to + 2 * kVector, V::HighNibbles(b0));
+    V::Store(to + 3 * kVector, V::HighNibbles(b1));
+  }
+}
+
 template <typename V, size_t kRows>
 void Blocks(const ByteTile& tile, size_t row, size_t rows,
             const std::byte* ahead, size_t ahead_step) {

@@ -142,6 +142,61 @@ TEST(ByteMatmul, IsThatOfWords) {
   }
 }
 
+TEST(NibbleMatmul, IsThatOfWords) {
+  for (const Level& level : LevelsHere()) {
+    for (const Kind kind :
+         {Kind::kSymmetric, Kind::kAsymmetric, Kind::kBlocks, Kind::kInt8}) {
+      for (const size_t m : {1, 2, 3, 4, 5, 12, 49, 100}) {
+        for (const size_t n : {1, 8, 32, 70, 600}) {
+          for (const size_t k : {1, 4, 8, 12, 37, 64, 600}) {
+            if (kind == Kind::kBlocks && k % 8 != 0) continue;
+            SCOPED_TRACE(testing::Message()
+                         << level.bytes->name << " kind=" << int(kind)
+                         << " m=" << m << " n=" << n << " k=" << k);
+            const std::vector<float> floats = RandomFloats(m * k, 1, -1, 2);
+            const std::vector<int8_t> integers = RandomBytes(m * k, 1);
+            std::vector<int8_t> b = RandomBytes(n * k, 2);
+            for (int8_t& weight : b) weight = static_cast<int8_t>(weight >> 4);
+            const size_t taps[] = {0};
+            WeightSource source;
+            source.data = b.data();
+            source.taps = taps;
+            source.per_tap = source.n_stride = k;
+            IntMatmul matmul;
+            matmul.a.m = m;
+            matmul.a.stride = k;
+            matmul.a.dynamic = kind < Kind::kInt8;
+            matmul.a.asymmetric =
+                kind == Kind::kAsymmetric || kind == Kind::kBlocks;
+            matmul.a.zero = n % 2 ? -13 : 0;
+            matmul.threads = 2;
+            Product& product = matmul.product;
+            product.kernels = level.kernels;
+            product.n = n;
+            product.k = k;
+            product.weight_zero = kind == Kind::kBlocks ? 0 : 3;
+            product.block = kind == Kind::kBlocks ? 8 : 0;
+            const std::vector<float> block_scales =
+                RandomFloats(BlockScaleCount(product), 4);
+            product.block_scales = block_scales.data();
+            const Tables tables(kind, n);
+            const void* a = matmul.a.dynamic
+                                ? static_cast<const void*>(floats.data())
+                                : integers.data();
+            const auto words = RunOnce(matmul, tables.output, a, source);
+            UseBytes(level.bytes, product);
+            const size_t bytes = PackedBytes(product);
+            UseNibbles(product);
+            ASSERT_TRUE(product.nibbles);
+            EXPECT_TRUE(k < 64 || PackedBytes(product) < bytes);
+            ASSERT_EQ(RunOnce(matmul, tables.output, a, source), words);
+          }
+        }
+      }
+    }
+  }
+}
+
 struct ConvCase {
   size_t c, o, kernel, stride, dilation, pad, groups;
 };

@@ -20,6 +20,9 @@ struct Layout {
   size_t row_tiles = 0, tiles_per_block = 0, row_blocks = 0;
   size_t panels = 0, panels_per_job = 0, groups = 0;
   size_t rows_bytes = 0, job_bytes = 0;  // Per thread: job.
+  bool expands = false;                  // Nibbles to bytes, for each job.
+  size_t panel_bytes = 0;                // That rows meet.
+  size_t at_once = 0;                    // Panels.
 };
 
 Layout LayoutOf(const IntMatmul& matmul) {
@@ -51,11 +54,25 @@ Layout LayoutOf(const IntMatmul& matmul) {
   }
   layout.groups =
       (layout.panels + layout.panels_per_job - 1) / layout.panels_per_job;
+  layout.panel_bytes = PanelBytes(product);
+  if (product.nibbles && matmul.a.m > kFewRows) {
+    layout.expands = true;
+    Product bytes = product;
+    bytes.nibbles = false;
+    layout.panel_bytes = PanelBytes(bytes);
+  }
+  layout.at_once = std::max<size_t>(
+      1, kPanelBlockBytes / std::max<size_t>(1, layout.panel_bytes));
+  if (product.gates) layout.at_once += layout.at_once % 2;
   layout.rows_bytes = matmul.laid ? 0 : RowsBytes(product, matmul.a);
   layout.job_bytes = RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
   if (!matmul.packed) {
     layout.job_bytes +=
-        RoundUp(layout.panels_per_job * PanelBytes(product), kCacheLine);
+        RoundUp(layout.panels_per_job * layout.panel_bytes, kCacheLine);
+  } else if (layout.expands) {
+    layout.job_bytes += RoundUp(
+        std::min(layout.at_once, layout.panels_per_job) * layout.panel_bytes,
+        kCacheLine);
   }
   return layout;
 }
@@ -79,9 +96,7 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                                 : LayRows(product, matmul.a, a, pool, scratch);
   std::byte* jobs = scratch + layout.rows_bytes;
   const size_t panel_bytes = PanelBytes(product);
-  size_t at_once =
-      std::max<size_t>(1, kPanelBlockBytes / std::max<size_t>(1, panel_bytes));
-  if (product.gates) at_once += at_once % 2;
+  const size_t at_once = layout.at_once;
   const std::array<size_t, 1> no_taps = {0};
 
   pool.Run(matmul.batches * layout.row_blocks * layout.groups,
@@ -93,6 +108,8 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  std::min(layout.panels, first + layout.panels_per_job);
              std::byte* own = jobs + thread * layout.job_bytes;
              const size_t b_batch = matmul.b_index ? matmul.b_index[batch] : 0;
+             std::byte* panels =
+                 own + RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
              const std::byte* packed = nullptr;
              if (matmul.packed) {
                packed = b + (b_batch * layout.panels + first) * panel_bytes;
@@ -105,9 +122,6 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                source.k_stride = matmul.b_k_stride;
                source.n_stride = matmul.b_n_stride;
                source.flip = matmul.b_flip;
-               std::byte* panels =
-                   own +
-                   RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
                PackPanels(product, source, first, last, panels);
                packed = panels;
              }
@@ -117,12 +131,16 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
              const size_t row_last =
                  std::min(m, row_first + layout.tiles_per_block * kTileRows);
              Product scaled = product;
+             scaled.nibbles = product.nibbles && !layout.expands;
              if (product.block != 0) {
                scaled.block_scales += b_batch * BlockScaleCount(product);
              }
              for (size_t panel = first; panel < last; panel += at_once) {
                if (Stopped(stop)) return;
                const size_t end = std::min(last, panel + at_once);
+               if (layout.expands) {
+                 ExpandPanels(product, end - panel, packed, panels);
+               }
                // Each tile brings its part of the panels that come next.
                const std::byte* next = packed + (end - panel) * panel_bytes;
                const size_t part =
@@ -134,7 +152,8 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
                  tile.first = (batch * m + row) * product.outputs();
                  tile.ahead = {next, part};
                  next += part;
-                 RunTile(scaled, output, tile, panel, end, packed, own);
+                 RunTile(scaled, output, tile, panel, end,
+                         layout.expands ? panels : packed, own);
                }
                packed += (end - panel) * panel_bytes;
              }

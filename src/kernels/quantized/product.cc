@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace lathe::kernels {
 namespace {
@@ -28,13 +29,12 @@ Sums Carve(const QuantizedKernels& kernels, std::byte* scratch) {
   return sums;
 }
 
-// A panel of groups of kGroup numbers of k, one column behind the other; `flip`
-// changes the sign bit of each weight.
+// A panel of groups of kGroup numbers of k, one column behind the other; `add`
+// is added to each weight.
 template <size_t kGroup>
-void PackPanel(const Product& product, const WeightSource& source, bool flip,
+void PackPanel(const Product& product, const WeightSource& source, int32_t add,
                size_t panel, uint8_t* to) {
   const size_t width = product.kernels->width;
-  const uint8_t sign = flip ? 0x80 : 0;
   const auto [first, columns] = ColumnsOf(product, panel);
   if (columns < width || product.k % kGroup != 0) {
     std::memset(to, 0, product.padded_k() * width);
@@ -49,13 +49,13 @@ void PackPanel(const Product& product, const WeightSource& source, bool flip,
         for (; c + kGroup <= source.per_tap; c += kGroup, p += kGroup) {
           uint8_t* group = to + (p * width + j * kGroup);
           for (size_t i = 0; i < kGroup; ++i) {
-            group[i] = static_cast<uint8_t>(from[c + i]) ^ sign;
+            group[i] = static_cast<uint8_t>(from[c + i] + add);
           }
         }
       }
       for (; c < source.per_tap; ++c, ++p) {
         to[(p / kGroup * width + j) * kGroup + p % kGroup] =
-            static_cast<uint8_t>(from[c * source.k_stride]) ^ sign;
+            static_cast<uint8_t>(from[c * source.k_stride] + add);
       }
     }
   }
@@ -71,7 +71,7 @@ void SumColumns(const Product& product, size_t columns, const uint8_t* panel,
     const uint8_t* row = panel + p / 4 * 4 * width + p % 4;
     int32_t* to = sums + p / std::max<size_t>(block, 1) * width;
     for (size_t j = 0; j < columns; ++j) {
-      to[j] += row[j * 4] - kByteOffset - product.weight_zero;
+      to[j] += row[j * 4] - product.offset() - product.weight_zero;
     }
   }
 }
@@ -80,6 +80,24 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
               const float* block_scales, const Sums& sums) {
   const size_t width = product.kernels->width, blocks = product.blocks();
   const bool floats = product.block != 0;
+  const int32_t* column_sums = reinterpret_cast<const int32_t*>(
+      b + product.padded_k() * width / (product.nibbles ? 2 : 1));
+  if (tile.rows <= kFewRows && (product.nibbles || floats)) {
+    FewTile few;
+    few.rows = tile.rows;
+    few.k = floats ? product.block : product.padded_k();
+    few.blocks = blocks;
+    few.a = tile.bytes;
+    few.a_stride = tile.a_stride;
+    few.b = reinterpret_cast<const uint8_t*>(b);
+    few.nibbles = product.nibbles;
+    few.start = tile.starts;
+    few.zeros = tile.zeros;
+    few.column_sums = column_sums;
+    few.scales = block_scales;
+    few.y = floats ? static_cast<void*>(sums.floats()) : sums.narrow;
+    return product.bytes->few(few);
+  }
   ByteTile dot;
   dot.rows = tile.rows;
   dot.k = floats ? product.block : product.padded_k();
@@ -87,8 +105,7 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
   dot.a_stride = tile.a_stride;
   dot.b = reinterpret_cast<const uint8_t*>(b);
   dot.zeros = tile.zeros;
-  dot.column_sums =
-      reinterpret_cast<const int32_t*>(b + product.padded_k() * width);
+  dot.column_sums = column_sums;
   dot.sums = sums.narrow;
   dot.sums_stride = width;
   dot.ahead = tile.ahead;
@@ -186,8 +203,14 @@ void UseBytes(const ByteDot* bytes, Product& product) {
   }
 }
 
+void UseNibbles(Product& product) {
+  if (product.bytes != nullptr && product.block % 8 == 0) {
+    product.four_bits = product.nibbles = true;
+  }
+}
+
 int32_t StartOf(const Product& product, int32_t sum) {
-  const int32_t zero = product.weight_zero + kByteOffset;
+  const int32_t zero = product.weight_zero + product.offset();
   return static_cast<int32_t>(0u - static_cast<uint32_t>(sum) *
                                        static_cast<uint32_t>(zero));
 }
@@ -209,7 +232,20 @@ size_t PanelBytes(const Product& product) {
   const size_t width = product.kernels->width;
   const size_t sums =
       product.bytes ? product.blocks() * width * sizeof(int32_t) : 0;
-  return product.padded_k() * width + sums;
+  return product.padded_k() * width / (product.nibbles ? 2 : 1) + sums;
+}
+
+void ExpandPanels(const Product& product, size_t count, const std::byte* packed,
+                  std::byte* to) {
+  const size_t width = product.kernels->width, k = product.padded_k();
+  const size_t sums = product.blocks() * width * sizeof(int32_t);
+  for (size_t i = 0; i < count; ++i) {
+    product.bytes->expand(reinterpret_cast<const uint8_t*>(packed), k,
+                          reinterpret_cast<uint8_t*>(to));
+    std::memcpy(to + k * width, packed + k * width / 2, sums);
+    packed += PanelBytes(product);
+    to += k * width + sums;
+  }
 }
 
 size_t TileScratchBytes(const QuantizedKernels& kernels) {
@@ -225,12 +261,23 @@ void PackPanels(const Product& product, const WeightSource& source,
     const size_t panel = first + i;
     uint8_t* to = reinterpret_cast<uint8_t*>(packed + i * PanelBytes(product));
     if (!product.bytes) {
-      return PackPanel<2>(product, source, source.flip, panel, to);
+      return PackPanel<2>(product, source, source.flip ? -128 : 0, panel, to);
     }
-    // What `flip` takes off and the panel adds cancel out.
-    PackPanel<4>(product, source, !source.flip, panel, to);
-    SumColumns(product, ColumnsOf(product, panel).count, to,
-               reinterpret_cast<int32_t*>(to + product.padded_k() * width));
+    // Groups of 4 also where more are padded to.
+    const size_t weights = product.padded_k() * width;
+    std::vector<uint8_t> plain(product.nibbles ? weights : 0);
+    uint8_t* bytes = product.nibbles ? plain.data() : to;
+    PackPanel<4>(product, source, product.offset() - (source.flip ? 128 : 0),
+                 panel, bytes);
+    const size_t stored = product.nibbles ? weights / 2 : weights;
+    SumColumns(product, ColumnsOf(product, panel).count, bytes,
+               reinterpret_cast<int32_t*>(to + stored));
+    for (size_t p = 0; product.nibbles && p < weights; p += 8 * width) {
+      for (size_t j = 0; j < 4 * width; ++j) {
+        to[p / 2 + j] =
+            static_cast<uint8_t>(bytes[p + j] | bytes[p + 4 * width + j] << 4);
+      }
+    }
   });
 }
 

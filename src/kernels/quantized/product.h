@@ -30,6 +30,10 @@ struct Product {
   // Not null: rows and panels are bytes. As wide as `kernels`; Output::kind
   // kWide does not go with it.
   const ByteDot* bytes = nullptr;
+  // With bytes: weights have 4 bits. Panels then hold two in each, which few
+  // rows are multiplied with as they are; for more, panels are made bytes first
+  // and `nibbles` is false.
+  bool four_bits = false, nibbles = false;
   // Taken off every weight: (a, b - zero) is found as (a, b) - zero * sum(a).
   int32_t weight_zero = 0;
   // Blocks of weights along k with scales of their own (Output::kind is
@@ -45,13 +49,17 @@ struct Product {
   size_t outputs() const { return gates ? n / 2 : n; }
   std::string_view name() const { return bytes ? bytes->name : kernels->name; }
   // Rows are filled up with zeros to a multiple of this.
-  size_t group() const { return bytes ? 4 : 2; }
+  size_t group() const { return !bytes ? 2 : four_bits ? 8 : 4; }
+  // Added to weights in bytes.
+  int32_t offset() const { return four_bits ? kNibbleOffset : kByteOffset; }
   size_t padded_k() const { return RoundUp(k, group()); }
   size_t blocks() const { return block == 0 ? 1 : k / block; }
 };
 
 // Makes it one of `bytes` where that fits; null fits nothing.
 void UseBytes(const ByteDot* bytes, Product& product);
+// For weights from -8 to 7, after UseBytes.
+void UseNibbles(Product& product);
 
 // Weights b(p, j), p < k, j < n, cut into panels of kernels->width columns, one
 // behind the other, zeros beyond: padded_k * width weights and, of bytes, the
@@ -63,6 +71,9 @@ struct PanelColumns {
 };
 PanelColumns ColumnsOf(const Product& product, size_t panel);
 size_t PanelBytes(const Product& product);
+// Panels of nibbles, `count` one behind the other, as those of bytes.
+void ExpandPanels(const Product& product, size_t count, const std::byte* packed,
+                  std::byte* to);
 inline size_t PackedBytes(const Product& product) {
   return PanelCount(product) * PanelBytes(product);
 }
@@ -137,7 +148,8 @@ struct RowTile {
 // Scratch of one thread.
 size_t TileScratchBytes(const QuantizedKernels& kernels);
 // Finishes columns of panels [first, last), with gates an even number of them;
-// `packed` is where panel `first` lies.
+// `packed` is where panel `first` lies. With nibbles, tile.rows is at most
+// kFewRows.
 void RunTile(const Product& product, const Output& output, const RowTile& tile,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch);

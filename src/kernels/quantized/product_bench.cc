@@ -57,8 +57,10 @@ void Floats(benchmark::State& state, Isa isa, bool half) {
   Report(state, s);
 }
 
+enum class Weights { kBytes, kNibbles, kNibblesInBlocks };
+
 void Dynamic(benchmark::State& state, const QuantizedKernels& kernels,
-             const ByteDot* bytes) {
+             const ByteDot* bytes, Weights weights) {
   const Shape s = ShapeOf(state);
   const std::vector<float> a = BenchFloats(s.m * s.k);
   const std::vector<float> scales = BenchFloats(s.n);
@@ -74,6 +76,15 @@ void Dynamic(benchmark::State& state, const QuantizedKernels& kernels,
   Output output;
   output.kind = FinishRows::Kind::kFloat;
   output.scales = scales.data();
+  if (weights != Weights::kBytes) UseNibbles(matmul.product);
+  std::vector<float> block_scales;
+  if (weights == Weights::kNibblesInBlocks) {
+    matmul.product.block = 32;
+    block_scales.assign(BlockScaleCount(matmul.product), 0.5f);
+    matmul.product.block_scales = block_scales.data();
+    output.kind = FinishRows::Kind::kFloatSum;
+    output.scales = nullptr;
+  }
   output.y = reinterpret_cast<std::byte*>(y.data());
   // Aligned as the plan's packings are.
   auto packed = AlignedBuffer::Create(PackedBytes(matmul.product));
@@ -110,12 +121,18 @@ const bool kRegistered = [] {
                                              isa, true));
       AddShapes(benchmark::RegisterBenchmark(
           ("linear/" + std::string(words.name)).c_str(), Dynamic, words,
-          nullptr));
+          nullptr, Weights::kBytes));
     }
     if (bytes && bytes->isa == isa) {
+      const std::string name = "linear/" + std::string(bytes->name);
+      AddShapes(benchmark::RegisterBenchmark(name.c_str(), Dynamic, words,
+                                             bytes, Weights::kBytes));
+      AddShapes(benchmark::RegisterBenchmark((name + "/nibbles").c_str(),
+                                             Dynamic, words, bytes,
+                                             Weights::kNibbles));
       AddShapes(benchmark::RegisterBenchmark(
-          ("linear/" + std::string(bytes->name)).c_str(), Dynamic, words,
-          bytes));
+          (name + "/nibbles_in_blocks_of_32").c_str(), Dynamic, words, bytes,
+          Weights::kNibblesInBlocks));
     }
   }
   return true;

@@ -29,6 +29,22 @@ struct Lanes {
   static Vector DotAdd(Vector sum, Vector weights, Vector row) {
     return _mm512_dpbusd_epi32(sum, weights, row);
   }
+  static Vector LowNibbles(Vector x) {
+    return _mm512_and_si512(x, _mm512_set1_epi8(15));
+  }
+  static Vector HighNibbles(Vector x) {
+    return LowNibbles(_mm512_srli_epi16(x, 4));
+  }
+  using Floats = __m512;
+  static Floats ZeroFloats() { return _mm512_setzero_ps(); }
+  static void StoreFloats(float* p, Floats x) { _mm512_storeu_ps(p, x); }
+  // total + x * scales, rounded twice.
+  static Floats AddScaled(Floats total, Vector x, const float* scales) {
+    typedef int32_t Words __attribute__((vector_size(64)));
+    const Floats floats =
+        __builtin_convertvector(reinterpret_cast<Words>(x), Floats);
+    return _mm512_add_ps(total, _mm512_mul_ps(floats, _mm512_loadu_ps(scales)));
+  }
 };
 
 bool Usable() { return CpuHas(Isa::kAvx512Vnni); }
@@ -38,7 +54,7 @@ bool Usable() { return CpuHas(Isa::kAvx512Vnni); }
 extern const ByteDot kByteDotAvx512Vnni;
 constinit const ByteDot kByteDotAvx512Vnni = {
     "int8_12x32_avx512vnni", Isa::kAvx512Vnni, 2 * Lanes::kLanes, Usable,
-    DotRows<Lanes, 12>};
+    DotRows<Lanes, 12>,      Few<Lanes, 4>,    Expand<Lanes>};
 
 }  // namespace lathe::kernels
 

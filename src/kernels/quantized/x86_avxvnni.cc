@@ -30,6 +30,22 @@ struct Lanes {
   static Vector DotAdd(Vector sum, Vector weights, Vector row) {
     return _mm256_dpbusd_avx_epi32(sum, weights, row);
   }
+  static Vector LowNibbles(Vector x) {
+    return _mm256_and_si256(x, _mm256_set1_epi8(15));
+  }
+  static Vector HighNibbles(Vector x) {
+    return LowNibbles(_mm256_srli_epi16(x, 4));
+  }
+  using Floats = __m256;
+  static Floats ZeroFloats() { return _mm256_setzero_ps(); }
+  static void StoreFloats(float* p, Floats x) { _mm256_storeu_ps(p, x); }
+  // total + x * scales, rounded twice.
+  static Floats AddScaled(Floats total, Vector x, const float* scales) {
+    typedef int32_t Words __attribute__((vector_size(32)));
+    const Floats floats =
+        __builtin_convertvector(reinterpret_cast<Words>(x), Floats);
+    return _mm256_add_ps(total, _mm256_mul_ps(floats, _mm256_loadu_ps(scales)));
+  }
 };
 
 bool Usable() { return CpuHasAvxVnni(); }
@@ -37,9 +53,9 @@ bool Usable() { return CpuHasAvxVnni(); }
 }  // namespace
 
 extern const ByteDot kByteDotAvxVnni;
-constinit const ByteDot kByteDotAvxVnni = {"int8_6x16_avxvnni", Isa::kAvx2,
-                                           2 * Lanes::kLanes, Usable,
-                                           DotRows<Lanes, 6>};
+constinit const ByteDot kByteDotAvxVnni = {
+    "int8_6x16_avxvnni", Isa::kAvx2,    2 * Lanes::kLanes, Usable,
+    DotRows<Lanes, 6>,   Few<Lanes, 1>, Expand<Lanes>};
 
 }  // namespace lathe::kernels
 
