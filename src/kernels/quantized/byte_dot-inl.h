@@ -118,7 +118,7 @@ void Block(const ByteTile& tile, size_t row, const std::byte* ahead,
 
 // Two chains of sums for a row: with nibbles one for each half.
 template <typename V, size_t kRows, bool kNibbles>
-void FewBlock(const FewTile& tile, size_t row) {
+void BlockRows(const BlockTile& tile, size_t row) {
   constexpr size_t kStep = 8, kBytes = (kNibbles ? 8 : 16) * V::kLanes;
   RowsOfThree<kRows> a(tile.a + row * tile.a_stride, tile.a_stride);
   const uint8_t* b = tile.b;
@@ -193,14 +193,14 @@ void FewBlock(const FewTile& tile, size_t row) {
 
 // As many rows at a time as their sums fit in registers.
 template <typename V, size_t kMostRows>
-void Few(const FewTile& tile) {
+void DotBlocks(const BlockTile& tile) {
   size_t row = 0;
   const auto rows = [&]<size_t kRows>() {
     for (; row + kRows <= tile.rows; row += kRows) {
       if (tile.nibbles) {
-        FewBlock<V, kRows, true>(tile, row);
+        BlockRows<V, kRows, true>(tile, row);
       } else {
-        FewBlock<V, kRows, false>(tile, row);
+        BlockRows<V, kRows, false>(tile, row);
       }
     }
   };
@@ -237,8 +237,11 @@ void Blocks(const ByteTile& tile, size_t row, size_t rows,
 template <typename V, size_t kMostRows>
 void DotRows(const ByteTile& tile) {
   size_t blocks = (tile.rows + kMostRows - 1) / kMostRows;
-  const size_t each = tile.ahead.size() / blocks;
-  const size_t step = each / std::max<size_t>(1, tile.k / 4);
+  size_t each = 0, step = 0;
+  if (!tile.ahead.empty()) {
+    each = tile.ahead.size() / blocks;
+    step = each / std::max<size_t>(1, tile.k / 4);
+  }
   const std::byte* ahead = tile.ahead.data();
   for (size_t row = 0; row < tile.rows; --blocks) {
     const size_t rows = (tile.rows - row + blocks - 1) / blocks;

@@ -31,13 +31,13 @@ void Dot(const ByteTile& tile) {
   }
 }
 
-uint8_t WeightAt(const FewTile& tile, size_t p, size_t j) {
+uint8_t WeightAt(const BlockTile& tile, size_t p, size_t j) {
   if (!tile.nibbles) return tile.b[(p / 4 * kWidth + j) * 4 + p % 4];
   const uint8_t both = tile.b[(p / 8 * kWidth + j) * 4 + p % 4];
   return p / 4 % 2 == 0 ? both & 15 : both >> 4;
 }
 
-void Few(const FewTile& tile) {
+void DotBlocks(const BlockTile& tile) {
   for (size_t i = 0; i < tile.rows; ++i) {
     for (size_t j = 0; j < kWidth; ++j) {
       float total = 0;
@@ -76,8 +76,8 @@ void Expand(const uint8_t* from, size_t k, uint8_t* to) {
 }
 
 constexpr ByteDot kScalar = {
-    "bytes_scalar", Isa::kScalar, kWidth, [] { return true; }, Dot, Few,
-    Expand};
+    "bytes_scalar", Isa::kScalar, kWidth, [] { return true; }, Dot,
+    DotBlocks,      Expand};
 
 constexpr std::array kAll = {
 #if defined(__x86_64__)

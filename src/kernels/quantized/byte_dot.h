@@ -39,17 +39,14 @@ struct ByteTile {
   std::span<const std::byte> ahead;
 };
 
-// At most this many rows are not worth a pass of their own over the weights or
-// the sums.
-inline constexpr size_t kFewRows = 4;
-
-// For rows <= kFewRows, weights of `blocks` blocks of k rows, and s[block] what
-// ByteTile says of one, starting at start[i * blocks + block]:
+// Weights of nibbles, or with scales by block, whose sums stay in registers.
+// For `blocks` blocks of k, and s[block] what ByteTile says of one, starting at
+// start[i * blocks + block]:
 // y[i, j] = s[0] as int32, or with scales the sum over the blocks, in order and
 // rounded twice, of float(s[block]) * scales[block * width + j].
 // With `nibbles` k is a multiple of 8 and element (p, j) is the half p / 4 % 2
 // (0: the lower) of the byte at (p / 8 * width + j) * 4 + p % 4.
-struct FewTile {
+struct BlockTile {
   size_t rows = 0, k = 0, blocks = 1;
   const int8_t* a = nullptr;
   size_t a_stride = 0;
@@ -68,7 +65,7 @@ struct ByteDot {
   uint8_t width;     // Columns of a panel.
   bool (*usable)();  // Whether this CPU can run it.
   void (*dot)(const ByteTile& tile);
-  void (*few)(const FewTile& tile);
+  void (*dot_blocks)(const BlockTile& tile);
   // A panel of nibbles, 4 * width bytes for each of k / 8, as one of bytes.
   void (*expand)(const uint8_t* from, size_t k, uint8_t* to);
 };

@@ -15,6 +15,9 @@ constexpr size_t kRowBlockBytes = size_t{512} << 10;
 // rest of the L2 is for the rows.
 constexpr size_t kPanelBlockBytes = size_t{256} << 10;
 
+// More rows than this are worth a pass that makes nibbles bytes.
+constexpr size_t kFewRows = 4;
+
 // How the work is cut and where scratch lies.
 struct Layout {
   size_t row_tiles = 0, tiles_per_block = 0, row_blocks = 0;
@@ -55,7 +58,7 @@ Layout LayoutOf(const IntMatmul& matmul) {
   layout.groups =
       (layout.panels + layout.panels_per_job - 1) / layout.panels_per_job;
   layout.panel_bytes = PanelBytes(product);
-  if (product.nibbles && matmul.a.m > kFewRows) {
+  if (product.nibbles && matmul.a.m > kFewRows && product.block == 0) {
     layout.expands = true;
     Product bytes = product;
     bytes.nibbles = false;

@@ -80,53 +80,38 @@ void DotBytes(const Product& product, const RowTile& tile, const std::byte* b,
               const float* block_scales, const Sums& sums) {
   const size_t width = product.kernels->width, blocks = product.blocks();
   const bool floats = product.block != 0;
+  const uint8_t* weights = reinterpret_cast<const uint8_t*>(b);
   const int32_t* column_sums = reinterpret_cast<const int32_t*>(
       b + product.padded_k() * width / (product.nibbles ? 2 : 1));
-  if (tile.rows <= kFewRows && (product.nibbles || floats)) {
-    FewTile few;
-    few.rows = tile.rows;
-    few.k = floats ? product.block : product.padded_k();
-    few.blocks = blocks;
-    few.a = tile.bytes;
-    few.a_stride = tile.a_stride;
-    few.b = reinterpret_cast<const uint8_t*>(b);
-    few.nibbles = product.nibbles;
-    few.start = tile.starts;
-    few.zeros = tile.zeros;
-    few.column_sums = column_sums;
-    few.scales = block_scales;
-    few.y = floats ? static_cast<void*>(sums.floats()) : sums.narrow;
-    return product.bytes->few(few);
+  if (floats || product.nibbles) {
+    BlockTile dot;
+    dot.rows = tile.rows;
+    dot.k = floats ? product.block : product.padded_k();
+    dot.blocks = blocks;
+    dot.a = tile.bytes;
+    dot.a_stride = tile.a_stride;
+    dot.b = weights;
+    dot.nibbles = product.nibbles;
+    dot.start = tile.starts;
+    dot.zeros = tile.zeros;
+    dot.column_sums = column_sums;
+    dot.scales = block_scales;
+    dot.y = floats ? static_cast<void*>(sums.floats()) : sums.narrow;
+    return product.bytes->dot_blocks(dot);
   }
   ByteTile dot;
   dot.rows = tile.rows;
-  dot.k = floats ? product.block : product.padded_k();
+  dot.k = product.padded_k();
   dot.a = tile.bytes;
   dot.a_stride = tile.a_stride;
-  dot.b = reinterpret_cast<const uint8_t*>(b);
+  dot.b = weights;
+  dot.start = tile.starts;
   dot.zeros = tile.zeros;
   dot.column_sums = column_sums;
   dot.sums = sums.narrow;
   dot.sums_stride = width;
   dot.ahead = tile.ahead;
-  int32_t start[kTileRows];
-  dot.start = floats ? start : tile.starts;
-  if (floats) std::fill_n(sums.floats(), tile.rows * width, 0.0f);
-  for (size_t block = 0; block < blocks; ++block) {
-    for (size_t i = 0; floats && i < tile.rows; ++i) {
-      start[i] = tile.starts[i * blocks + block];
-    }
-    product.bytes->dot(dot);
-    if (!floats) return;
-    for (size_t i = 0; i < tile.rows; ++i) {
-      product.kernels->add_scaled(sums.narrow + i * width,
-                                  block_scales + block * width, width,
-                                  sums.floats() + i * width);
-    }
-    dot.a += dot.k;
-    dot.b += dot.k * width;
-    dot.column_sums += width;
-  }
+  product.bytes->dot(dot);
 }
 
 // sums.row_sums[i] is weight_zero times the sum of row i.
@@ -316,7 +301,8 @@ void RunTile(const Product& product, const Output& output, const RowTile& whole,
   finish.row_scales = whole.row_scales;
 
   RowTile tile = whole;
-  const size_t ahead = whole.ahead.size() / std::max<size_t>(1, last - first);
+  const size_t ahead =
+      whole.ahead.empty() ? 0 : whole.ahead.size() / (last - first);
   for (size_t panel = first; panel < last; ++panel) {
     const auto [column, columns] = ColumnsOf(product, panel);
     tile.ahead = whole.ahead.subspan((panel - first) * ahead, ahead);

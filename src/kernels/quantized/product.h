@@ -30,9 +30,9 @@ struct Product {
   // Not null: rows and panels are bytes. As wide as `kernels`; Output::kind
   // kWide does not go with it.
   const ByteDot* bytes = nullptr;
-  // With bytes: weights have 4 bits. Panels then hold two in each, which few
-  // rows are multiplied with as they are; for more, panels are made bytes first
-  // and `nibbles` is false.
+  // With bytes: weights have 4 bits, and panels hold two in each byte. Many
+  // rows without blocks meet panels that are made bytes first: nibbles is false
+  // then.
   bool four_bits = false, nibbles = false;
   // Taken off every weight: (a, b - zero) is found as (a, b) - zero * sum(a).
   int32_t weight_zero = 0;
@@ -148,8 +148,7 @@ struct RowTile {
 // Scratch of one thread.
 size_t TileScratchBytes(const QuantizedKernels& kernels);
 // Finishes columns of panels [first, last), with gates an even number of them;
-// `packed` is where panel `first` lies. With nibbles, tile.rows is at most
-// kFewRows.
+// `packed` is where panel `first` lies.
 void RunTile(const Product& product, const Output& output, const RowTile& tile,
              size_t first, size_t last, const std::byte* packed,
              std::byte* scratch);

@@ -53,8 +53,8 @@ bool Usable() { return CpuHas(Isa::kAvx512Vnni); }
 
 extern const ByteDot kByteDotAvx512Vnni;
 constinit const ByteDot kByteDotAvx512Vnni = {
-    "int8_12x32_avx512vnni", Isa::kAvx512Vnni, 2 * Lanes::kLanes, Usable,
-    DotRows<Lanes, 12>,      Few<Lanes, 4>,    Expand<Lanes>};
+    "int8_12x32_avx512vnni", Isa::kAvx512Vnni,    2 * Lanes::kLanes, Usable,
+    DotRows<Lanes, 12>,      DotBlocks<Lanes, 4>, Expand<Lanes>};
 
 }  // namespace lathe::kernels
 

@@ -54,8 +54,8 @@ bool Usable() { return CpuHasAvxVnni(); }
 
 extern const ByteDot kByteDotAvxVnni;
 constinit const ByteDot kByteDotAvxVnni = {
-    "int8_6x16_avxvnni", Isa::kAvx2,    2 * Lanes::kLanes, Usable,
-    DotRows<Lanes, 6>,   Few<Lanes, 1>, Expand<Lanes>};
+    "int8_6x16_avxvnni", Isa::kAvx2,          2 * Lanes::kLanes, Usable,
+    DotRows<Lanes, 6>,   DotBlocks<Lanes, 1>, Expand<Lanes>};
 
 }  // namespace lathe::kernels
 
