@@ -10,8 +10,8 @@ namespace {
 // Input elements of one job.
 constexpr size_t kPiece = 16384;
 // Neighbouring outputs that are summed side by side when the input runs along
-// them: 512 bytes of sums stay in the first cache.
-constexpr size_t kBlock = 64;
+// them: a cache line of inputs, and sums that stay in registers.
+constexpr size_t kBlock = 16;
 
 size_t OffsetOf(const std::vector<ReduceLoops::Dim>& dims, size_t index) {
   size_t offset = 0;
@@ -66,9 +66,19 @@ void Block(const ReduceLoops& loops, const float* x, size_t outputs, float* y) {
   const size_t stride = any ? loops.reduced.back().stride : 1;
   const size_t runs = count ? loops.inputs_per_output / count : 0;
   for (size_t run = 0; run < runs; ++run) {
-    const float* from = x + OffsetOf(loops.reduced, run * count);
-    for (size_t i = 0; i < count; ++i) {
-      const float* row = from + i * stride;
+    const float* row = x + OffsetOf(loops.reduced, run * count);
+    if (outputs == kBlock) {
+      std::array<double, kBlock> own = sums;
+      for (size_t i = 0; i < count; ++i, row += stride) {
+#pragma GCC unroll 16
+        for (size_t j = 0; j < kBlock; ++j) {
+          own[j] = Step(kKind, own[j], row[j]);
+        }
+      }
+      sums = own;
+      continue;
+    }
+    for (size_t i = 0; i < count; ++i, row += stride) {
       for (size_t j = 0; j < outputs; ++j) {
         sums[j] = Step(kKind, sums[j], row[j]);
       }
