@@ -8,32 +8,79 @@
 namespace lathe::kernels {
 namespace {
 
+// Of few floats a call of memcpy would take longer than the copy.
+void CopyFloats(const float* from, size_t n, float* to) {
+  if (n >= 32) {
+    std::memcpy(to, from, n * sizeof(float));
+    return;
+  }
+  for (; n >= 4; n -= 4, from += 4, to += 4) std::memcpy(to, from, 16);
+  if (n >= 2) {
+    std::memcpy(to, from, 8);
+    from += 2;
+    to += 2;
+  }
+  if (n % 2 == 1) *to = *from;
+}
+
+// Kernel positions k in [first, end) whose input begin + k * dilation lies in
+// [0, size).
+struct Inside {
+  size_t first, end;
+
+  Inside(ptrdiff_t begin, size_t kernel, size_t dilation, size_t size) {
+    const auto step = static_cast<ptrdiff_t>(dilation);
+    const auto below = [&](ptrdiff_t distance) {  // Positions before it.
+      return distance <= 0
+                 ? size_t{0}
+                 : std::min(kernel,
+                            static_cast<size_t>((distance + step - 1) / step));
+    };
+    first = below(-begin);
+    end = std::max(first, below(static_cast<ptrdiff_t>(size) - begin));
+  }
+};
+
 // Channels [group * channels, + channels) of all taps of output `pixel`,
 // counted over [batch, out_h, out_w], to `to` [kernel_h, kernel_w, channels].
 void GatherPixel(const ConvPlan& plan, const ConvArgs& args, size_t pixel,
                  size_t group, float* to) {
   const ConvShape& s = plan.shape;
   const size_t channels = s.in_c / s.groups;
-  const size_t skip = group * channels;
+  const size_t skip = group * channels, row = s.kernel_w * channels;
   const size_t ow = pixel % s.out_w;
   const size_t oh = pixel / s.out_w % s.out_h;
   const float* image =
-      args.x + pixel / (s.out_w * s.out_h) * s.in_h * s.in_w * s.in_c;
-  for (size_t kh = 0; kh < s.kernel_h; ++kh) {
-    // Below zero wraps to a huge number: one comparison finds both ends.
-    const size_t h = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-    for (size_t kw = 0; kw < s.kernel_w; ++kw, to += channels) {
-      const size_t w = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-      if (h >= s.in_h || w >= s.in_w) {
-        std::memset(to, 0, channels * sizeof(float));
-        continue;
+      args.x + pixel / (s.out_w * s.out_h) * s.in_h * s.in_w * s.in_c + skip;
+  const auto top = static_cast<ptrdiff_t>(oh * s.stride_h) -
+                   static_cast<ptrdiff_t>(s.pad_top);
+  const auto left = static_cast<ptrdiff_t>(ow * s.stride_w) -
+                    static_cast<ptrdiff_t>(s.pad_left);
+  const Inside rows(top, s.kernel_h, s.dilation_h, s.in_h);
+  const Inside columns(left, s.kernel_w, s.dilation_w, s.in_w);
+  const size_t count = columns.end - columns.first;
+  if (count < s.kernel_w || rows.end - rows.first < s.kernel_h) {
+    std::fill_n(to, s.kernel_h * row, 0.0f);
+  }
+  const size_t step = s.dilation_w * s.in_c;
+  for (size_t kh = rows.first; kh < rows.end && count > 0; ++kh) {
+    const ptrdiff_t h = top + static_cast<ptrdiff_t>(kh * s.dilation_h);
+    const ptrdiff_t w =
+        left + static_cast<ptrdiff_t>(columns.first * s.dilation_w);
+    const float* from =
+        image +
+        (static_cast<size_t>(h) * s.in_w + static_cast<size_t>(w)) * s.in_c;
+    float* taps = to + kh * row + columns.first * channels;
+    if (plan.snake) {
+      for (size_t i = 0; i < count; ++i) {
+        plan.elementwise->snake(channels, from + i * step, args.snake_a + skip,
+                                args.snake_b + skip, taps + i * channels);
       }
-      const float* from = image + (h * s.in_w + w) * s.in_c + skip;
-      if (plan.snake) {
-        plan.elementwise->snake(channels, from, args.snake_a + skip,
-                                args.snake_b + skip, to);
-      } else {
-        std::memcpy(to, from, channels * sizeof(float));
+    } else if (step == channels) {  // Neighbours in the image too.
+      CopyFloats(from, count * channels, taps);
+    } else {
+      for (size_t i = 0; i < count; ++i) {
+        CopyFloats(from + i * step, channels, taps + i * channels);
       }
     }
   }
