@@ -122,7 +122,7 @@ LATHE_INLINE Floats LoadFloats(const Sum* from) {
   return __builtin_convertvector(*reinterpret_cast<const Sums*>(from), Floats);
 }
 
-template <bool kScales, bool kBias, typename Sum>
+template <bool kScales, bool kBias, bool kResidual, typename Sum>
 LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
                            float row_scale, const float* residual, float* y) {
   const float low = rows.clamp.low, high = rows.clamp.high;
@@ -136,7 +136,7 @@ LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
     if (kBias) value += LoadFloats(bias + j);
     value = value < low ? low - Floats{} : value;
     value = value > high ? high - Floats{} : value;
-    if (residual) value += LoadFloats(residual + j);
+    if (kResidual) value += LoadFloats(residual + j);
     *reinterpret_cast<Floats*>(y + j) = value;
   }
   for (; j < rows.n; ++j) {
@@ -145,29 +145,32 @@ LATHE_INLINE void FloatRow(const FinishRows& rows, const Sum* sums,
     if (kBias) value += bias[j];
     value = value < low ? low : value;
     value = value > high ? high : value;
-    y[j] = residual ? value + residual[j] : value;
+    y[j] = kResidual ? value + residual[j] : value;
   }
 }
 
-template <bool kScales, bool kBias, typename Sum>
+template <bool kScales, bool kBias, bool kResidual, typename Sum>
 void FloatRows(const FinishRows& rows) {
   for (size_t i = 0; i < rows.rows; ++i) {
     float* y = OutputOf<float>(rows, i);
     const float* residual =
-        rows.residual ? rows.residual + (y - static_cast<float*>(rows.y))
-                      : nullptr;
-    FloatRow<kScales, kBias>(rows, SumsOf<Sum>(rows, i),
-                             rows.row_scales ? rows.row_scales[i] : 1, residual,
-                             y);
+        kResidual ? rows.residual + (y - static_cast<float*>(rows.y)) : nullptr;
+    FloatRow<kScales, kBias, kResidual>(
+        rows, SumsOf<Sum>(rows, i), rows.row_scales ? rows.row_scales[i] : 1,
+        residual, y);
   }
 }
 
 template <typename Sum>
 void FinishFloats(const FinishRows& rows) {
-  if (rows.scales && rows.bias) return FloatRows<true, true, Sum>(rows);
-  if (rows.scales) return FloatRows<true, false, Sum>(rows);
-  if (rows.bias) return FloatRows<false, true, Sum>(rows);
-  FloatRows<false, false, Sum>(rows);
+  const auto with = [&]<bool kScales, bool kBias>() {
+    if (rows.residual) return FloatRows<kScales, kBias, true, Sum>(rows);
+    FloatRows<kScales, kBias, false, Sum>(rows);
+  };
+  if (rows.scales && rows.bias) return with.template operator()<true, true>();
+  if (rows.scales) return with.template operator()<true, false>();
+  if (rows.bias) return with.template operator()<false, true>();
+  with.template operator()<false, false>();
 }
 
 void Finish(const FinishRows& rows) {
