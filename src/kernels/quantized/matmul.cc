@@ -102,65 +102,83 @@ void RunIntMatmul(const IntMatmul& matmul, const Output& output, const void* a,
   const size_t at_once = layout.at_once;
   const std::array<size_t, 1> no_taps = {0};
 
-  pool.Run(matmul.batches * layout.row_blocks * layout.groups,
-           [&](size_t job, size_t thread) {
-             const size_t batch = job / (layout.row_blocks * layout.groups);
-             const size_t group = job / layout.row_blocks % layout.groups;
-             const size_t first = group * layout.panels_per_job;
-             const size_t last =
-                 std::min(layout.panels, first + layout.panels_per_job);
-             std::byte* own = jobs + thread * layout.job_bytes;
-             const size_t b_batch = matmul.b_index ? matmul.b_index[batch] : 0;
-             std::byte* panels =
-                 own + RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
-             const std::byte* packed = nullptr;
-             if (matmul.packed) {
-               packed = b + (b_batch * layout.panels + first) * panel_bytes;
-             } else {
-               WeightSource source;
-               source.data = reinterpret_cast<const int8_t*>(b) +
-                             b_batch * product.k * product.n;
-               source.taps = no_taps;
-               source.per_tap = product.k;
-               source.k_stride = matmul.b_k_stride;
-               source.n_stride = matmul.b_n_stride;
-               source.flip = matmul.b_flip;
-               PackPanels(product, source, first, last, panels);
-               packed = panels;
-             }
-             const size_t a_batch = matmul.a_index ? matmul.a_index[batch] : 0;
-             const size_t row_first =
-                 job % layout.row_blocks * layout.tiles_per_block * kTileRows;
-             const size_t row_last =
-                 std::min(m, row_first + layout.tiles_per_block * kTileRows);
-             Product scaled = product;
-             scaled.nibbles = product.nibbles && !layout.expands;
-             if (product.block != 0) {
-               scaled.block_scales += b_batch * BlockScaleCount(product);
-             }
-             for (size_t panel = first; panel < last; panel += at_once) {
-               if (Stopped(stop)) return;
-               const size_t end = std::min(last, panel + at_once);
-               if (layout.expands) {
-                 ExpandPanels(product, end - panel, packed, panels);
-               }
-               // Each tile brings its part of the panels that come next.
-               const std::byte* next = packed + (end - panel) * panel_bytes;
-               const size_t part =
-                   (std::min(last, end + at_once) - end) * panel_bytes /
-                   ((row_last - row_first + kTileRows - 1) / kTileRows);
-               for (size_t row = row_first; row < row_last; row += kTileRows) {
-                 RowTile tile = rows.Tile(product, a_batch * m + row,
-                                          std::min(kTileRows, row_last - row));
-                 tile.first = (batch * m + row) * product.outputs();
-                 tile.ahead = {next, part};
-                 next += part;
-                 RunTile(scaled, output, tile, panel, end,
-                         layout.expands ? panels : packed, own);
-               }
-               packed += (end - panel) * panel_bytes;
-             }
-           });
+  struct Job {
+    size_t batch = 0, b_batch = 0, first = 0, last = 0;
+  };
+  const auto job_of = [&](size_t number) {
+    Job job;
+    job.batch = number / (layout.row_blocks * layout.groups);
+    job.b_batch = matmul.b_index ? matmul.b_index[job.batch] : 0;
+    job.first =
+        number / layout.row_blocks % layout.groups * layout.panels_per_job;
+    job.last = std::min(layout.panels, job.first + layout.panels_per_job);
+    return job;
+  };
+  // Packed panels from `panel` on that meet rows together.
+  const auto panels_from = [&](const Job& job, size_t panel) {
+    const size_t end = std::min(job.last, panel + at_once);
+    return std::span(b + (job.b_batch * layout.panels + panel) * panel_bytes,
+                     (end - panel) * panel_bytes);
+  };
+  const size_t jobs_count = matmul.batches * layout.row_blocks * layout.groups;
+  pool.Run(jobs_count, [&](size_t number, size_t thread) {
+    const Job job = job_of(number);
+    std::byte* own = jobs + thread * layout.job_bytes;
+    std::byte* panels =
+        own + RoundUp(TileScratchBytes(*product.kernels), kCacheLine);
+    if (!matmul.packed) {
+      WeightSource source;
+      source.data = reinterpret_cast<const int8_t*>(b) +
+                    job.b_batch * product.k * product.n;
+      source.taps = no_taps;
+      source.per_tap = product.k;
+      source.k_stride = matmul.b_k_stride;
+      source.n_stride = matmul.b_n_stride;
+      source.flip = matmul.b_flip;
+      PackPanels(product, source, job.first, job.last, panels);
+    }
+    const size_t a_batch = matmul.a_index ? matmul.a_index[job.batch] : 0;
+    const size_t row_first =
+        number % layout.row_blocks * layout.tiles_per_block * kTileRows;
+    const size_t row_last =
+        std::min(m, row_first + layout.tiles_per_block * kTileRows);
+    const size_t tiles = (row_last - row_first + kTileRows - 1) / kTileRows;
+    Product scaled = product;
+    scaled.nibbles = product.nibbles && !layout.expands;
+    if (product.block != 0) {
+      scaled.block_scales += job.b_batch * BlockScaleCount(product);
+    }
+    for (size_t panel = job.first; panel < job.last; panel += at_once) {
+      if (Stopped(stop)) return;
+      const size_t end = std::min(job.last, panel + at_once);
+      const std::byte* from = panels + (panel - job.first) * panel_bytes;
+      std::span<const std::byte> ahead;
+      if (matmul.packed) {
+        from = panels_from(job, panel).data();
+        // What comes next; in the end, the job that this thread gets if all
+        // take as long.
+        if (end < job.last) {
+          ahead = panels_from(job, end);
+        } else if (number + matmul.threads < jobs_count) {
+          const Job next = job_of(number + matmul.threads);
+          ahead = panels_from(next, next.first);
+        }
+      }
+      if (layout.expands) {
+        ExpandPanels(product, end - panel, from, panels);
+        from = panels;
+      }
+      const size_t part = ahead.size() / tiles;
+      for (size_t row = row_first; row < row_last; row += kTileRows) {
+        RowTile tile = rows.Tile(product, a_batch * m + row,
+                                 std::min(kTileRows, row_last - row));
+        tile.first = (job.batch * m + row) * product.outputs();
+        tile.ahead = ahead.first(part);
+        ahead = ahead.subspan(part);
+        RunTile(scaled, output, tile, panel, end, from, own);
+      }
+    }
+  });
 }
 
 void RunWideMatmul(const IntMatmul& matmul, int32_t b_zero,
