@@ -8,7 +8,9 @@
 #include <tuple>
 #include <utility>
 
+#include "src/quant/grids.h"
 #include "src/quant/policy.h"
+#include "src/quant/site.h"
 
 namespace lathe::quant {
 namespace {
@@ -24,24 +26,6 @@ constexpr size_t kLongestScope = 10'000;
 // Composites that count as one operator; others stay as they are.
 constexpr std::string_view kComposites[] = {"odml.npu_call", "odml.rms_norm",
                                             "odml.l2_norm"};
-
-// The operator that is being treated, or the virtual one of a boundary.
-struct Site {
-  size_t subgraph = 0;
-  int32_t op = kBoundary;
-  Target target = Target::kAll;
-  const Rule* rule = nullptr;
-  const Op* real = nullptr;  // Null for a boundary.
-  std::span<const int32_t> inputs, outputs;
-
-  const OpConfig& config() const { return rule->config; }
-};
-
-struct Range {
-  std::vector<double> min, max;
-  int rank = 0;
-  bool single = false;
-};
 
 std::string CutScope(std::string scope) {
   size_t characters = 0;
@@ -87,42 +71,15 @@ bool IsLeftAlone(const Op& op) {
          std::end(kComposites);
 }
 
-// As FromRange, in float32 where the older tool computes so.
-ScaleZeroPoint FromRangeSingle(float min, float max, int bits, bool symmetric,
-                               bool is_unsigned) {
-  constexpr float kFloor = 1e-9f;
-  const auto levels = [&](bool all) {
-    const int used = is_unsigned || all ? bits : bits - 1;
-    return static_cast<float>((int64_t{1} << used) - 1);
-  };
-  if (symmetric) {
-    const float bound = std::max({std::fabs(min), std::fabs(max), kFloor});
-    return {bound / levels(false), 0};
-  }
-  const float low = std::min(min, 0.0f);
-  const float bound = std::max(std::max(max, 0.0f) - low, kFloor);
-  const float scale = bound / levels(true);
-  const auto lowest =
-      is_unsigned ? 0.0f : -static_cast<float>(int64_t{1} << (bits - 1));
-  return {scale, static_cast<int64_t>(std::rint(lowest - low / scale))};
-}
-
 class Assigner {
  public:
   Assigner(const Graph& graph, Chooser& chooser, const Statistics* statistics,
            const AssignOptions& options)
       : graph_(graph),
         chooser_(chooser),
-        statistics_(statistics),
         options_(options),
-        compat_(options.behaviour == Behaviour::kCompat) {
-    if (statistics == nullptr) return;
-    for (const auto& [name, known] : statistics->of) {
-      if (known.has_range()) {
-        ranges_[name] = {known.min, known.max, known.rank};
-      }
-    }
-  }
+        compat_(options.behaviour == Behaviour::kCompat),
+        grids_(graph, statistics, options, problems_) {}
 
   Result<Assignment> Run() {
     const size_t count = graph_.subgraphs.size();
@@ -148,14 +105,15 @@ class Assigner {
       LATHE_TRY(TreatBoundary(s, Target::kInput, {}, subgraph.inputs));
       LATHE_TRY(TreatBoundary(s, Target::kOutput, subgraph.outputs, {}));
     }
-    if (problems_.empty()) return std::move(result_);
+    if (problems_.all().empty()) return std::move(result_);
     std::string text;
     constexpr size_t kMost = 100;
-    for (size_t i = 0; i < std::min(problems_.size(), kMost); ++i) {
-      text += (i == 0 ? "" : "\n") + problems_[i];
+    const std::vector<std::string>& all_problems = problems_.all();
+    for (size_t i = 0; i < std::min(all_problems.size(), kMost); ++i) {
+      text += (i == 0 ? "" : "\n") + all_problems[i];
     }
-    if (problems_.size() > kMost) {
-      text += fmt::format("\n... and {} more", problems_.size() - kMost);
+    if (all_problems.size() > kMost) {
+      text += fmt::format("\n... and {} more", all_problems.size() - kMost);
     }
     return std::unexpected(Error{ErrorCode::kInvalidInput, std::move(text)});
   }
@@ -185,7 +143,8 @@ class Assigner {
       if (t >= 0 && outcome.name.empty())
         outcome.name = subgraph.tensors[t].name;
     }
-    Site site = {.subgraph = s,
+    Site site = {.graph = &graph_,
+                 .subgraph = s,
                  .op = static_cast<int32_t>(i),
                  .real = &op,
                  .inputs = op.inputs,
@@ -230,8 +189,11 @@ class Assigner {
 
   Status TreatBoundary(size_t s, Target target, std::span<const int32_t> inputs,
                        std::span<const int32_t> outputs) {
-    Site site = {
-        .subgraph = s, .target = target, .inputs = inputs, .outputs = outputs};
+    Site site = {.graph = &graph_,
+                 .subgraph = s,
+                 .target = target,
+                 .inputs = inputs,
+                 .outputs = outputs};
     const Subgraph& subgraph = graph_.subgraphs[s];
     LATHE_ASSIGN(const Choice choice,
                  chooser_.Choose(target, ScopeOf(subgraph, outputs, inputs)));
@@ -280,17 +242,17 @@ class Assigner {
   std::string WhyImpossible(const Site& site) {
     const OpConfig& config = site.config();
     const auto usable = [&](int32_t input) -> std::string {
-      const Tensor* tensor = InputOf(site, input);
+      const Tensor* tensor = site.InputOf(input);
       if (tensor == nullptr) return "it has no weight";
-      if (!IsConstant(*tensor)) return "its weight is not constant";
+      if (!site.IsConstant(*tensor)) return "its weight is not constant";
       if (graph::ElementCount(tensor->shape) == 0) return "its weight is empty";
       return "";
     };
     if (const auto places = PlacesOf(site.target)) {
-      const Tensor* weight = InputOf(site, places->weight);
+      const Tensor* weight = site.InputOf(places->weight);
       const bool is_stored =
-          weight != nullptr && IsConstant(*weight) && IsFloat(*weight);
-      if (is_stored && IsSmall(site, *weight)) {
+          weight != nullptr && site.IsConstant(*weight) && IsFloat(*weight);
+      if (is_stored && site.IsSmall(*weight)) {
         return fmt::format(
             "its weight has {} elements, min_weight_elements "
             "is {}",
@@ -301,7 +263,7 @@ class Assigner {
                                   weight->type != graph::Type::kInt4))) {
         return fmt::format("its weight is {} already", Name(weight->type));
       }
-      const bool needs_weight = !config.IsStatic() || IsRotating(site) ||
+      const bool needs_weight = !config.IsStatic() || site.IsRotating() ||
                                 site.rule->algorithm == Algorithm::kGptq ||
                                 site.rule->algorithm == Algorithm::kOscar;
       if (needs_weight) {
@@ -310,9 +272,9 @@ class Assigner {
           return fmt::format("its weight is {} already", Name(weight->type));
         }
       }
-      const Tensor* bias = InputOf(site, places->bias);
+      const Tensor* bias = site.InputOf(places->bias);
       if (config.IsStatic() && bias != nullptr && IsFloat(*bias) &&
-          !IsConstant(*bias)) {
+          !site.IsConstant(*bias)) {
         return "its bias is not constant";
       }
       return "";
@@ -350,10 +312,8 @@ class Assigner {
                                const std::vector<int32_t>& inner) {
         for (size_t i = 0; i < inner.size(); ++i) {
           if (outer[i] < 0) continue;
-          const auto known = ranges_.find(TensorAt(site, outer[i]).name);
-          if (known != ranges_.end()) {
-            ranges_[body.tensors[inner[i]].name] = known->second;
-          }
+          grids_.CopyRange(site.TensorAt(outer[i]).name,
+                           body.tensors[inner[i]].name);
         }
       };
       hand_on(site.inputs, body.inputs);
@@ -368,8 +328,7 @@ class Assigner {
       size_t count = 0;
       for (size_t i = 0; i < tensors.size(); ++i) {
         const bool ignored = i < 32 && (mask >> i & 1) != 0;
-        if (tensors[i] >= 0 && !ignored &&
-            IsFloat(TensorAt(site, tensors[i]))) {
+        if (tensors[i] >= 0 && !ignored && IsFloat(site.TensorAt(tensors[i]))) {
           ++count;
         }
       }
@@ -389,68 +348,17 @@ class Assigner {
 
   std::string WhyUntouched(const Site& site) {
     if (const auto places = PlacesOf(site.target)) {
-      const Tensor* weight = InputOf(site, places->weight);
+      const Tensor* weight = site.InputOf(places->weight);
       if (weight != nullptr && !IsFloat(*weight)) {
         return fmt::format("its weight is {} already", Name(weight->type));
       }
-      if (weight != nullptr && !IsConstant(*weight)) {
+      if (weight != nullptr && !site.IsConstant(*weight)) {
         return "its weight is not constant";
       }
       return "its weight is smaller than min_weight_elements";
     }
     return HasWeights(site.target) ? "it has no constant operand"
                                    : "it has no float tensors";
-  }
-
-  // --- Facts ----------------------------------------------------------------
-
-  const Tensor& TensorAt(const Site& site, int32_t t) const {
-    return graph_.subgraphs[site.subgraph].tensors[t];
-  }
-  // Null where it is left out.
-  const Tensor* InputOf(const Site& site, int32_t i) const {
-    if (static_cast<size_t>(i) >= site.inputs.size() || site.inputs[i] < 0) {
-      return nullptr;
-    }
-    return &TensorAt(site, site.inputs[i]);
-  }
-  bool IsConstant(const Tensor& tensor) const {
-    return graph_.IsConstant(tensor);
-  }
-  static bool IsFloat(const Tensor& tensor) {
-    return tensor.type == graph::Type::kFloat32;
-  }
-  static bool HasScale(const Tensor& tensor) {
-    return tensor.quantization && !tensor.quantization->scale.empty();
-  }
-  static bool IsRotating(const Site& site) {
-    return site.rule->algorithm == Algorithm::kHadamard ||
-           site.rule->algorithm == Algorithm::kDecomposedHadamard;
-  }
-  bool IsSmall(const Site& site, const Tensor& weight) const {
-    return site.rule->algorithm != Algorithm::kFloatCasting &&
-           !IsRotating(site) && site.rule->algorithm != Algorithm::kOscar &&
-           IsConstant(weight) &&
-           graph::ElementCount(weight.shape) <
-               static_cast<uint64_t>(site.config().min_weight_elements);
-  }
-
-  std::string Where(const Site& site) const {
-    const std::string_view name = Name(site.target);
-    std::string at = site.op == kBoundary
-                         ? std::string(name)
-                         : fmt::format("operator {} {}", site.op, name);
-    if (site.subgraph > 0) {
-      at = fmt::format("subgraph {} {}", site.subgraph, at);
-    }
-    return at;
-  }
-  void Problem(const Site& site, const Tensor* tensor,
-               const std::string& message) {
-    problems_.push_back(tensor == nullptr
-                            ? fmt::format("{}: {}", Where(site), message)
-                            : fmt::format("{}, tensor \"{}\": {}", Where(site),
-                                          tensor->name, message));
   }
 
   // --- Records --------------------------------------------------------------
@@ -492,25 +400,25 @@ class Assigner {
     const OpConfig& config = site.config();
     const Algorithm algorithm = site.rule->algorithm;
     if (!Treats(algorithm, site.target)) {
-      Problem(site, nullptr,
-              fmt::format("{} does not treat it (rule {} skips checks)",
-                          Name(algorithm), site.rule->number));
+      problems_.Add(site, nullptr,
+                    fmt::format("{} does not treat it (rule {} skips checks)",
+                                Name(algorithm), site.rule->number));
       return {};
     }
-    const bool ignores_mode = IsRotating(site) ||
+    const bool ignores_mode = site.IsRotating() ||
                               algorithm == Algorithm::kOscar ||
                               algorithm == Algorithm::kFloatCasting;
     if (!ignores_mode && !config.IsStatic() && !config.IsDynamic() &&
         !config.IsWeightOnly()) {
-      Problem(site, nullptr,
-              fmt::format("rule {}: compute_precision {} with "
-                          "explicit_dequantize {} is no way to compute",
-                          site.rule->number, config.precision_text,
-                          config.explicit_dequantize));
+      problems_.Add(site, nullptr,
+                    fmt::format("rule {}: compute_precision {} with "
+                                "explicit_dequantize {} is no way to compute",
+                                site.rule->number, config.precision_text,
+                                config.explicit_dequantize));
       return {};
     }
     if (algorithm == Algorithm::kFloatCasting) return TreatFloat16(site);
-    if (IsRotating(site) || algorithm == Algorithm::kOscar) {
+    if (site.IsRotating() || algorithm == Algorithm::kOscar) {
       return site.target == Target::kFullyConnected ? TreatTransformed(site)
                                                     : TreatRotatedTable(site);
     }
@@ -518,8 +426,8 @@ class Assigner {
     const auto places = PlacesOf(site.target);
     if (places) {
       ignored |= uint32_t{1} << places->bias;
-      const Tensor* weight = InputOf(site, places->weight);
-      if (weight != nullptr && (HasScale(*weight) || IsSmall(site, *weight))) {
+      const Tensor* weight = site.InputOf(places->weight);
+      if (weight != nullptr && (HasScale(*weight) || site.IsSmall(*weight))) {
         ignored |= uint32_t{1} << places->weight;
       }
     }
@@ -535,12 +443,12 @@ class Assigner {
     for (size_t i = 0; i < site.inputs.size(); ++i) {
       const bool is_ignored = i < 32 && (ignored >> i & 1) != 0;
       if (site.inputs[i] >= 0 && !is_ignored &&
-          IsFloat(TensorAt(site, site.inputs[i]))) {
+          IsFloat(site.TensorAt(site.inputs[i]))) {
         inputs.push_back(static_cast<int32_t>(i));
       }
     }
     for (size_t i = 0; i < site.outputs.size(); ++i) {
-      if (site.outputs[i] >= 0 && IsFloat(TensorAt(site, site.outputs[i]))) {
+      if (site.outputs[i] >= 0 && IsFloat(site.TensorAt(site.outputs[i]))) {
         outputs.push_back(static_cast<int32_t>(i));
       }
     }
@@ -551,36 +459,39 @@ class Assigner {
     if ((scale == ScaleRule::kAsInput && inputs.size() != 1) ||
         (scale == ScaleRule::kAsOutput && outputs.size() != 1) ||
         (scale == ScaleRule::kFixed && site.outputs.size() != 1)) {
-      Problem(site, nullptr, "more than one tensor would set the scale");
+      problems_.Add(site, nullptr, "more than one tensor would set the scale");
       return {};
     }
     std::vector<GridPtr> input_grids(site.inputs.size());
     std::vector<GridPtr> output_grids(site.outputs.size());
     GridPtr shared;  // What the scale rule hands on.
     if (scale == ScaleRule::kAsOutput) {
-      LATHE_ASSIGN(shared, GridFor(site, site.outputs[outputs[0]], -1));
+      LATHE_ASSIGN(shared, grids_.For(site, site.outputs[outputs[0]], -1));
       output_grids[outputs[0]] = shared;
     }
     for (const int32_t i : inputs) {
       if (scale == ScaleRule::kAsOutput) {
-        LATHE_ASSIGN(input_grids[i], AsOutput(site, site.inputs[i], shared));
+        LATHE_ASSIGN(input_grids[i],
+                     grids_.AsOutput(site, site.inputs[i], shared));
       } else {
-        LATHE_ASSIGN(input_grids[i], GridFor(site, site.inputs[i], i));
+        LATHE_ASSIGN(input_grids[i], grids_.For(site, site.inputs[i], i));
       }
     }
     if (scale == ScaleRule::kAsInput) {
-      shared = WithoutData(input_grids[inputs[0]]);
+      shared = Grids::WithoutData(input_grids[inputs[0]]);
       for (const int32_t i : outputs) {
         output_grids[i] = shared;
-        HandRangeOn(site, site.inputs[inputs[0]], site.outputs[i], shared);
+        grids_.HandRangeOn(site, site.inputs[inputs[0]], site.outputs[i],
+                           shared);
       }
     } else if (scale == ScaleRule::kFixed && config.activation) {
       for (const int32_t i : outputs) {
-        LATHE_ASSIGN(output_grids[i], FixedOutput(site, site.outputs[i]));
+        LATHE_ASSIGN(output_grids[i],
+                     grids_.OfFixedOutput(site, site.outputs[i]));
       }
     } else if (scale != ScaleRule::kAsOutput) {
       for (const int32_t i : outputs) {
-        LATHE_ASSIGN(output_grids[i], GridFor(site, site.outputs[i], -1));
+        LATHE_ASSIGN(output_grids[i], grids_.For(site, site.outputs[i], -1));
       }
     }
 
@@ -589,13 +500,13 @@ class Assigner {
       const int32_t t = site.inputs[i];
       if (t < 0) continue;
       const bool is_bias = places && static_cast<int32_t>(i) == places->bias;
-      if (is_bias && config.IsStatic() && !HasScale(TensorAt(site, t))) {
+      if (is_bias && config.IsStatic() && !HasScale(site.TensorAt(t))) {
         LATHE_TRY(TreatBias(site, *places, input_grids));
       } else if (!kept.contains(static_cast<int32_t>(i)) ||
-                 StaysFloat(site, static_cast<int32_t>(i))) {
+                 grids_.StaysFloat(site, static_cast<int32_t>(i))) {
         Consumes(site, t, Step::kNothing, nullptr);
       } else {
-        Consumes(site, t, InputStep(config, IsConstant(TensorAt(site, t))),
+        Consumes(site, t, InputStep(config, site.IsConstant(site.TensorAt(t))),
                  input_grids[i]);
       }
     }
@@ -610,17 +521,11 @@ class Assigner {
     return {};
   }
 
-  // A constant left operand beside a float right one runs nowhere (A25).
-  bool StaysFloat(const Site& site, int32_t input) const {
-    return !compat_ && site.target == Target::kBatchMatmul && input == 0 &&
-           site.config().IsDynamic();
-  }
-
   Status TreatBias(const Site& site, const WeightPlaces& places,
                    const std::vector<GridPtr>& grids) {
     const int32_t t = site.inputs[places.bias];
-    const Tensor& bias = TensorAt(site, t);
-    const Tensor* weight = InputOf(site, places.weight);
+    const Tensor& bias = site.TensorAt(t);
+    const Tensor* weight = site.InputOf(places.weight);
     GridPtr weights = grids[places.weight];
     if (weights == nullptr && weight != nullptr && HasScale(*weight)) {
       auto stored = std::make_shared<Grid>();
@@ -630,47 +535,39 @@ class Assigner {
       stored->single = true;
       weights = stored;
     }
-    if (!IsConstant(bias) || !IsFloat(bias)) {
-      Problem(site, &bias, "a bias that is not a float constant");
+    if (!site.IsConstant(bias) || !IsFloat(bias)) {
+      problems_.Add(site, &bias, "a bias that is not a float constant");
       return {};
     }
     if (weights == nullptr || grids[places.input] == nullptr) {
-      if (!HasProblems(site)) {
-        Problem(site, &bias,
-                "the bias needs the weight's scale, and the weight stays "
-                "float");
+      if (!problems_.Has(site)) {
+        problems_.Add(site, &bias,
+                      "the bias needs the weight's scale, and the weight stays "
+                      "float");
       }
       return {};
     }
     LATHE_ASSIGN(GridPtr grid,
-                 BiasGrid(site, bias, *grids[places.input], *weights));
+                 grids_.OfBias(site, bias, *grids[places.input], *weights));
     Consumes(site, t, Step::kRetype, std::move(grid));
     return {};
   }
-  // Whether the operator has failed already.
-  bool HasProblems(const Site& site) const {
-    const std::string where = Where(site);
-    return std::ranges::any_of(problems_, [&](const std::string& problem) {
-      return problem.starts_with(where);
-    });
-  }
-
   Status TreatFloat16(const Site& site) {
     const auto places = PlacesOf(site.target);
     const int32_t at = places ? places->weight : 1;
     for (size_t i = 0; i < site.inputs.size(); ++i) {
       const int32_t t = site.inputs[i];
       if (t < 0) continue;
-      const Tensor& tensor = TensorAt(site, t);
+      const Tensor& tensor = site.TensorAt(t);
       // The older tool says nothing about the shape operand.
       if (site.target == Target::kTransposeConv && i == 0) continue;
-      if (static_cast<int32_t>(i) != at || !IsConstant(tensor)) {
+      if (static_cast<int32_t>(i) != at || !site.IsConstant(tensor)) {
         Consumes(site, t, Step::kNothing, nullptr);
         continue;
       }
       TensorConfig config = *site.config().weight;
       config.granularity = Granularity::kTensor;
-      LATHE_ASSIGN(GridPtr grid, WeightGrid(site, tensor, config, at));
+      LATHE_ASSIGN(GridPtr grid, grids_.OfWeight(site, tensor, config, at));
       Consumes(site, t, Step::kAddDequantize, std::move(grid));
     }
     for (const int32_t t : site.outputs) {
@@ -681,21 +578,22 @@ class Assigner {
 
   // FULLY_CONNECTED with a weight in another space: its input follows.
   Status TreatTransformed(const Site& site) {
-    const Tensor* weight = InputOf(site, 1);
-    if (InputOf(site, 0) == nullptr || weight == nullptr ||
-        !IsConstant(*weight)) {
-      Problem(site, weight, "it needs a constant weight");
+    const Tensor* weight = site.InputOf(1);
+    if (site.InputOf(0) == nullptr || weight == nullptr ||
+        !site.IsConstant(*weight)) {
+      problems_.Add(site, weight, "it needs a constant weight");
       return {};
     }
-    if (compat_ && IsRotating(site) && site.inputs.size() < 3) {
-      Problem(site, nullptr, "Hadamard rotation of an operator of two inputs");
+    if (compat_ && site.IsRotating() && site.inputs.size() < 3) {
+      problems_.Add(site, nullptr,
+                    "Hadamard rotation of an operator of two inputs");
       return {};
     }
     LATHE_ASSIGN(GridPtr grid,
-                 WeightGrid(site, *weight, *site.config().weight, 1));
+                 grids_.OfWeight(site, *weight, *site.config().weight, 1));
     if (grid == nullptr) return {};
     Step step = Step::kMultiply;
-    if (IsRotating(site)) {
+    if (site.IsRotating()) {
       step = site.rule->algorithm == Algorithm::kHadamard
                  ? Step::kRotate
                  : Step::kRotateInParts;
@@ -706,7 +604,7 @@ class Assigner {
     for (size_t i = 2; i < site.inputs.size(); ++i) {
       int32_t t = site.inputs[i];
       // The older tool takes a bias left out for the last tensor (A9).
-      if (t < 0 && compat_ && IsRotating(site)) {
+      if (t < 0 && compat_ && site.IsRotating()) {
         t = static_cast<int32_t>(
             graph_.subgraphs[site.subgraph].tensors.size() - 1);
       }
@@ -719,13 +617,13 @@ class Assigner {
   }
 
   Status TreatRotatedTable(const Site& site) {
-    const Tensor* table = InputOf(site, 1);
-    if (table == nullptr || !IsConstant(*table) || site.outputs.empty()) {
-      Problem(site, table, "it needs a constant table");
+    const Tensor* table = site.InputOf(1);
+    if (table == nullptr || !site.IsConstant(*table) || site.outputs.empty()) {
+      problems_.Add(site, table, "it needs a constant table");
       return {};
     }
     LATHE_ASSIGN(GridPtr grid,
-                 WeightGrid(site, *table, *site.config().weight, 1));
+                 grids_.OfWeight(site, *table, *site.config().weight, 1));
     if (grid == nullptr) return {};
     if (site.inputs[0] >= 0) {
       Consumes(site, site.inputs[0], Step::kNothing, nullptr);
@@ -745,446 +643,18 @@ class Assigner {
     return step == Step::kMultiply ? grid.multiplies : grid.hadamard_size > 1;
   }
 
-  // --- Grids ----------------------------------------------------------------
-
-  // Null where the rule has no config for the tensor, and after a problem.
-  // `input` is its position, -1 for an output.
-  Result<GridPtr> GridFor(const Site& site, int32_t t, int32_t input) {
-    const Tensor& tensor = TensorAt(site, t);
-    if (IsConstant(tensor)) {
-      if (HasWeights(site.target)) {
-        if (StaysFloat(site, input)) return GridPtr();
-        return WeightGrid(site, tensor, *site.config().weight, input);
-      }
-      if (!site.config().activation) return GridPtr();
-      return ConstantGrid(site, tensor, *site.config().activation);
-    }
-    if (!site.config().activation) return GridPtr();
-    return RangeGrid(site, tensor, *site.config().activation);
-  }
-
-  Result<GridPtr> RangeGrid(const Site& site, const Tensor& tensor,
-                            const TensorConfig& config) {
-    const bool is_unsigned = config.element == Element::kUint;
-    if (!HasWholeBytes(site, tensor, config)) return GridPtr();
-    const auto found = ranges_.find(tensor.name);
-    if (found == ranges_.end()) {
-      Problem(site, &tensor, "the statistics have no range of it");
-      return GridPtr();
-    }
-    if (found->second.min.size() != 1) {
-      Problem(site, &tensor,
-              fmt::format("the statistics have {} ranges of it; allowed: 1",
-                          found->second.min.size()));
-      return GridPtr();
-    }
-    return GridOfRange(found->second, static_cast<int>(config.bits),
-                       config.symmetric, is_unsigned);
-  }
-
-  static GridPtr GridOfRange(const Range& range, int bits, bool symmetric,
-                             bool is_unsigned) {
-    auto grid = std::make_shared<Grid>();
-    grid->bits = bits;
-    grid->is_signed = !is_unsigned;
-    grid->symmetric = symmetric;
-    grid->rank = range.rank;
-    grid->single = range.single;
-    for (size_t i = 0; i < range.min.size(); ++i) {
-      const ScaleZeroPoint found =
-          range.single ? FromRangeSingle(static_cast<float>(range.min[i]),
-                                         static_cast<float>(range.max[i]), bits,
-                                         symmetric, is_unsigned)
-                       : FromRange(range.min[i], range.max[i], bits, symmetric,
-                                   is_unsigned);
-      grid->scale.push_back(found.scale);
-      grid->zero_point.push_back(found.zero_point);
-    }
-    return grid;
-  }
-
-  // A rule that skips checks may say anything.
-  bool HasWholeBytes(const Site& site, const Tensor& tensor,
-                     const TensorConfig& config) {
-    if (config.bits == 8 || config.bits == 16) return true;
-    Problem(site, &tensor,
-            fmt::format("activations of {} bits; allowed: 8, 16", config.bits));
-    return false;
-  }
-
-  // A constant operand of an operator without weights: per tensor, with the
-  // activation config.
-  Result<GridPtr> ConstantGrid(const Site& site, const Tensor& tensor,
-                               const TensorConfig& config) {
-    const std::string key = KeyOf(site, tensor, config, nullptr);
-    if (const auto found = grids_.find(key); found != grids_.end()) {
-      return found->second;
-    }
-    if (!CanRead(site, tensor) || !HasWholeBytes(site, tensor, config)) {
-      return GridPtr();
-    }
-    Source source = SourceOf(tensor);
-    if (source.shape.empty()) source.shape = {1};  // A scalar.
-    const int bits = static_cast<int>(config.bits);
-    GridPtr grid;
-    // OCTAV clips symmetric operands too; asymmetric ones it cannot (A15).
-    if (site.rule->algorithm == Algorithm::kOctav &&
-        (compat_ || config.symmetric)) {
-      const WeightConfig octav = {.algorithm = Algorithm::kOctav,
-                                  .bits = bits,
-                                  .symmetric = config.symmetric,
-                                  .grouping = {},
-                                  .behaviour = options_.behaviour};
-      auto params = FindParams(octav, source, nullptr, options_.pool);
-      if (!params) {
-        Problem(site, &tensor, params.error().message);
-        return GridPtr();
-      }
-      auto made = std::make_shared<Grid>();
-      made->bits = bits;
-      made->symmetric = true;
-      made->scale = params->scale;
-      made->zero_point = params->zero_point;
-      made->single = true;
-      made->rank = static_cast<int>(tensor.shape.size());
-      grid = made;
-    } else {
-      LATHE_ASSIGN(const Floats floats, Floats::Of(source));
-      Range range = {{0}, {0}, static_cast<int>(tensor.shape.size()), true};
-      float low = std::numeric_limits<float>::infinity(), high = -low;
-      bool is_finite = !floats.values().empty();
-      for (const float x : floats.values()) {
-        is_finite &= std::isfinite(x);
-        low = std::min(low, x);
-        high = std::max(high, x);
-      }
-      if (!is_finite) {
-        Problem(site, &tensor, "a constant that is empty or not finite");
-        return GridPtr();
-      }
-      range.min[0] = low;
-      range.max[0] = high;
-      grid = GridOfRange(range, bits, config.symmetric,
-                         config.element == Element::kUint);
-    }
-    grid = WithPlainData(*grid, source, grid->single);
-    grids_[key] = grid;
-    return grid;
-  }
-
-  // The input of an operator whose inputs take the output's scale.
-  Result<GridPtr> AsOutput(const Site& site, int32_t t, const GridPtr& output) {
-    const Tensor& tensor = TensorAt(site, t);
-    if (output == nullptr || !IsConstant(tensor)) return output;
-    if (!CanRead(site, tensor)) return GridPtr();
-    return WithPlainData(*output, SourceOf(tensor), output->single);
-  }
-
-  static GridPtr WithPlainData(const Grid& grid, const Source& source,
-                               bool single) {
-    auto encoding = std::make_shared<Encoding>();
-    encoding->source = source;
-    encoding->plain = {
-        .bits = grid.bits,
-        .range = RangeOf(grid.bits, grid.symmetric, !grid.is_signed),
-        .scale = grid.scale,
-        .zero_point = grid.zero_point.empty() ? 0 : grid.zero_point[0],
-        .single = single};
-    auto made = std::make_shared<Grid>(grid);
-    made->data = std::move(encoding);
-    return made;
-  }
-  static GridPtr WithoutData(const GridPtr& grid) {
-    if (grid == nullptr || grid->data == nullptr) return grid;
-    auto made = std::make_shared<Grid>(*grid);
-    made->data = nullptr;
-    return made;
-  }
-
-  // A later operator sees the output with the input's range.
-  void HandRangeOn(const Site& site, int32_t from, int32_t to,
-                   const GridPtr& grid) {
-    const auto known = ranges_.find(TensorAt(site, from).name);
-    if (known != ranges_.end()) {
-      ranges_[TensorAt(site, to).name] = known->second;
-    } else if (grid != nullptr) {
-      ranges_[TensorAt(site, to).name] = RangeOfGrid(*grid);
-    }
-  }
-
-  // The range that the integers span.
-  static Range RangeOfGrid(const Grid& grid) {
-    const IntegerRange q = RangeOf(grid.bits, false, false);
-    Range range;
-    for (size_t i = 0; i < grid.scale.size(); ++i) {
-      const auto at = [&](int64_t x) {
-        return static_cast<double>(x - grid.zero_point[i]) * grid.scale[i];
-      };
-      range.max.push_back(at(q.high));
-      range.min.push_back(grid.symmetric ? -at(q.high) : at(q.low));
-    }
-    return range;
-  }
-
-  // What the kernels of SOFTMAX, LOGISTIC and TANH write (reference 2.13).
-  Result<GridPtr> FixedOutput(const Site& site, int32_t t) {
-    const Tensor& tensor = TensorAt(site, t);
-    const int64_t bits = site.config().activation->bits;
-    if (bits != 8 && bits != 16) {
-      Problem(site, &tensor, fmt::format("outputs of {} bits", bits));
-      return GridPtr();
-    }
-    if (compat_ && !ranges_.contains(tensor.name)) {
-      Problem(site, &tensor, "the statistics have no range of it");
-      return GridPtr();
-    }
-    auto grid = std::make_shared<Grid>();
-    grid->bits = static_cast<int>(bits);
-    const bool is_tanh = site.target == Target::kTanh;
-    grid->symmetric = bits == 16;
-    grid->scale = {bits == 16 ? 1.0 / 32768 : is_tanh ? 1.0 / 128 : 1.0 / 256};
-    grid->zero_point = {bits == 8 && !is_tanh ? -128 : 0};
-    ranges_[tensor.name] = RangeOfGrid(*grid);
-    return grid;
-  }
-
-  Result<GridPtr> BiasGrid(const Site& site, const Tensor& bias,
-                           const Grid& input, const Grid& weights) {
-    if (!CanRead(site, bias)) return GridPtr();
-    auto encoding = std::make_shared<Encoding>();
-    encoding->source = SourceOf(bias);
-    PlainEncoding& plain = encoding->plain;
-    plain.bits = input.bits == 16 ? 64 : 32;
-    plain.range = RangeOf(32, true, false);
-    plain.single = input.single && weights.single;
-    const double in = input.scale.empty() ? 1 : input.scale[0];
-    for (const double scale : weights.scale) {
-      plain.scale.push_back(plain.single ? static_cast<float>(in) *
-                                               static_cast<float>(scale)
-                                         : in * scale);
-    }
-    const uint64_t count = graph::ElementCount(bias.shape);
-    if (plain.scale.size() != 1 && plain.scale.size() != count) {
-      Problem(site, &bias,
-              fmt::format("{} values for {} scales of the weight", count,
-                          plain.scale.size()));
-      return GridPtr();
-    }
-    if (!compat_) {
-      LATHE_ASSIGN(const Floats floats, Floats::Of(encoding->source));
-      if (!std::ranges::all_of(floats.values(),
-                               [](float x) { return std::isfinite(x); })) {
-        Problem(site, &bias, "it holds NaN or infinite values");
-        return GridPtr();
-      }
-    }
-    auto grid = std::make_shared<Grid>();
-    grid->bits = plain.bits;
-    grid->scale = plain.scale;
-    grid->zero_point.assign(plain.scale.size(), 0);
-    if (plain.scale.size() > 1) grid->axis = 0;
-    grid->rank = 1;
-    grid->single = plain.single;
-    grid->data = std::move(encoding);
-    return GridPtr(grid);
-  }
-
-  Grouping GroupingOf(const Site& site, const Tensor& tensor,
-                      const TensorConfig& config) const {
-    if (const int64_t block = BlockOf(config.granularity); block > 0) {
-      return {Grouping::Kind::kBlock, 0, block};
-    }
-    const auto places = PlacesOf(site.target);
-    const int axis = places ? places->channel_axis : 0;
-    if (site.target == Target::kBatchMatmul) {
-      // Kernels of static BATCH_MATMUL know one scale (A23).
-      const int rank = static_cast<int>(tensor.shape.size());
-      if (config.granularity != Granularity::kChannel || rank < 2 ||
-          (!compat_ && site.config().IsStatic())) {
-        return {};
-      }
-      return {Grouping::Kind::kAxis,
-              site.real->options.Bool("adj_y") ? rank - 2 : rank - 1, 0};
-    }
-    // Kernels of dynamic DEPTHWISE_CONV_2D read a scale for each channel (A24),
-    // those of CONV_2D with groups or narrow weights refuse another number.
-    const Tensor* input = InputOf(site, 0);
-    const bool has_groups = input != nullptr && input->shape.size() == 4 &&
-                            tensor.shape.size() == 4 &&
-                            input->shape[3] != tensor.shape[3];
-    const bool is_strict_conv =
-        site.target == Target::kConv2d && (config.bits < 8 || has_groups);
-    const bool needs_channels =
-        !compat_ && site.config().IsDynamic() &&
-        (site.target == Target::kDepthwiseConv2d || is_strict_conv);
-    if (config.granularity != Granularity::kChannel && !needs_channels) {
-      return {};
-    }
-    return {Grouping::Kind::kAxis, axis, 0};
-  }
-
-  Result<GridPtr> WeightGrid(const Site& site, const Tensor& tensor,
-                             const TensorConfig& config, int32_t input) {
-    const Algorithm algorithm = site.rule->algorithm;
-    constexpr int64_t kMostBits = 64;
-    if (config.bits < 1 || config.bits > kMostBits) {
-      Problem(site, &tensor, fmt::format("weights of {} bits", config.bits));
-      return GridPtr();
-    }
-    WeightConfig weights = {
-        .algorithm = algorithm,
-        .bits = static_cast<int>(config.bits),
-        .symmetric = config.symmetric,
-        .grouping = GroupingOf(site, tensor, config),
-        .max_hadamard_size = config.max_hadamard_size,
-        .skip_checks = site.config().skip_checks,
-        .behaviour = options_.behaviour,
-    };
-    const Tensor* activation = InputOf(site, 0);
-    const TensorStatistics* known = nullptr;
-    if (statistics_ != nullptr && activation != nullptr) {
-      known = statistics_->Find(activation->name);
-    }
-    const std::string key =
-        KeyOf(site, tensor, config,
-              activation == nullptr ? nullptr : &activation->name);
-    if (const auto found = grids_.find(key); found != grids_.end()) {
-      return found->second;
-    }
-    if (!CanRead(site, tensor)) return GridPtr();
-    if (tensor.shape.empty() ||
-        weights.grouping.axis >= static_cast<int>(tensor.shape.size())) {
-      Problem(site, &tensor,
-              fmt::format("rank {} has no dim {} for its scales",
-                          tensor.shape.size(), weights.grouping.axis));
-      return GridPtr();
-    }
-    if (algorithm == Algorithm::kGptq &&
-        (known == nullptr || !known->has_hessian())) {
-      Problem(site, activation,
-              "GPTQ needs a Hessian of it, and the statistics have none");
-      return GridPtr();
-    }
-    if (algorithm == Algorithm::kOscar && !compat_ &&
-        (known == nullptr || known->mu2.empty())) {
-      Problem(site, activation,
-              "OSCAR needs mu2 of it, and the statistics have none");
-      return GridPtr();
-    }
-    auto encoding = std::make_shared<Encoding>();
-    encoding->source = SourceOf(tensor);
-    encoding->weights = weights;
-    encoding->statistics = known;
-    if (known != nullptr) {
-      // Samples count leading dims; what is between is rows too.
-      const graph::Shape& shape = activation->shape;
-      encoding->rows = known->num_samples;
-      for (size_t i = 1; i + 1 < shape.size(); ++i) {
-        encoding->rows *= static_cast<uint64_t>(std::max(shape[i], 1));
-      }
-    }
-    auto params = FindParams(weights, encoding->source, known, options_.pool);
-    if (!params) {
-      Problem(site, &tensor, params.error().message);
-      return GridPtr();
-    }
-    encoding->params = *std::move(params);
-    grids_[key] = GridOfWeights(weights, tensor, encoding);
-    return grids_[key];
-  }
-
-  GridPtr GridOfWeights(const WeightConfig& weights, const Tensor& tensor,
-                        std::shared_ptr<const Encoding> encoding) const {
-    const WeightParams& params = encoding->params;
-    auto grid = std::make_shared<Grid>();
-    grid->bits = weights.bits;
-    grid->symmetric = weights.symmetric;
-    grid->is_float16 = weights.algorithm == Algorithm::kFloatCasting;
-    if (!grid->is_float16) {
-      grid->scale = params.scale;
-      grid->zero_point = params.zero_point;
-    }
-    if (weights.grouping.kind == Grouping::Kind::kAxis) {
-      grid->axis = weights.grouping.axis;
-    }
-    grid->block = weights.grouping.kind == Grouping::Kind::kBlock
-                      ? weights.grouping.block
-                      : 0;
-    grid->rank = static_cast<int>(tensor.shape.size());
-    grid->single = true;
-    grid->hadamard_size = params.hadamard_size;
-    if (weights.algorithm == Algorithm::kOscar) {
-      grid->multiplies = compat_ || !params.column_scale.empty();
-      for (const double scale : params.column_scale) {
-        grid->multiplier.push_back(static_cast<float>(1.0 / scale));
-      }
-      if (grid->multiplies && grid->multiplier.empty()) {
-        grid->multiplier.assign(tensor.shape.back(), 1.0f);
-      }
-    }
-    grid->data = std::move(encoding);
-    return grid;
-  }
-
-  // Equal constants of equal configs are found once. The older tool forgets
-  // what else they depend on (A7).
-  std::string KeyOf(const Site& site, const Tensor& tensor,
-                    const TensorConfig& config,
-                    const std::string* activation) const {
-    const bool floats = site.rule->algorithm == Algorithm::kFloatCasting;
-    std::string key =
-        fmt::format("{} {} {} {} {} {}", tensor.buffer, config.bits,
-                    config.symmetric, Name(config.granularity),
-                    Name(config.element), floats ? "{}" : config.params);
-    if (compat_) return key;
-    const Grouping grouping = GroupingOf(site, tensor, config);
-    const bool uses_input = site.rule->algorithm == Algorithm::kGptq ||
-                            site.rule->algorithm == Algorithm::kOscar;
-    return key + fmt::format(" {} {} {} {} {} {}", Name(site.rule->algorithm),
-                             static_cast<int>(grouping.kind), grouping.axis,
-                             site.config().skip_checks,
-                             graph::ToString(tensor.shape),
-                             uses_input && activation ? *activation : "");
-  }
-
-  Source SourceOf(const Tensor& tensor) const {
-    return {graph_.BufferOf(tensor), tensor.shape, options_.in_mapping};
-  }
-  bool CanRead(const Site& site, const Tensor& tensor) {
-    if (tensor.external_buffer != 0) {
-      Problem(site, &tensor, "it lies in another file");
-      return false;
-    }
-    if (tensor.sparsity) {
-      Problem(site, &tensor, "it is stored sparse");
-      return false;
-    }
-    if (graph::ElementCount(tensor.shape) == 0) {
-      Problem(site, &tensor, "it has no elements");
-      return false;
-    }
-    if (!IsFloat(tensor)) {
-      Problem(site, &tensor,
-              fmt::format("type {}; allowed: float32", Name(tensor.type)));
-      return false;
-    }
-    return true;
-  }
-
   const Graph& graph_;
   Chooser& chooser_;
-  const Statistics* statistics_;
   const AssignOptions& options_;
   const bool compat_;
 
-  std::map<std::string, Range, std::less<>> ranges_;
-  std::map<std::string, GridPtr> grids_;
   std::set<size_t> left_alone_;           // Bodies of composites that stay.
   std::map<size_t, const Rule*> bodies_;  // Of quantized ones (kCorrect).
   std::map<size_t, int> callers_;         // Operators that run a subgraph.
   std::set<size_t> control_flow_;         // Bodies of other operators.
   bool quantized_ = false;  // The operator under treatment, so far.
-  std::vector<std::string> problems_;
+  Problems problems_;
+  Grids grids_;
   Assignment result_;
 };
 

@@ -30,31 +30,50 @@ struct Inside {
 
   Inside(ptrdiff_t begin, size_t kernel, size_t dilation, size_t size) {
     const auto step = static_cast<ptrdiff_t>(dilation);
-    const auto below = [&](ptrdiff_t distance) {  // Positions before it.
-      return distance <= 0
-                 ? size_t{0}
-                 : std::min(kernel,
-                            static_cast<size_t>((distance + step - 1) / step));
+    const auto before = [&](ptrdiff_t distance) {  // Positions in front of it.
+      if (distance <= 0) return size_t{0};
+      // Divisions take longer than the rest of a small convolution.
+      const ptrdiff_t count =
+          step == 1 ? distance : (distance + step - 1) / step;
+      return std::min(kernel, static_cast<size_t>(count));
     };
-    first = below(-begin);
-    end = std::max(first, below(static_cast<ptrdiff_t>(size) - begin));
+    const ptrdiff_t room = static_cast<ptrdiff_t>(size) - begin;
+    first = begin >= 0 ? 0 : before(-begin);
+    end = static_cast<ptrdiff_t>(kernel - 1) * step < room
+              ? kernel
+              : std::max(first, before(room));
   }
 };
 
-// Channels [group * channels, + channels) of all taps of output `pixel`,
-// counted over [batch, out_h, out_w], to `to` [kernel_h, kernel_w, channels].
-void GatherPixel(const ConvPlan& plan, const ConvArgs& args, size_t pixel,
+// Output pixels, counted over [batch, out_h, out_w].
+struct Pixel {
+  size_t image, oh, ow;
+
+  Pixel(const ConvShape& s, size_t number)
+      : image(number / (s.out_w * s.out_h)),
+        oh(number / s.out_w % s.out_h),
+        ow(number % s.out_w) {}
+
+  void Next(const ConvShape& s) {
+    if (++ow < s.out_w) return;
+    ow = 0;
+    if (++oh < s.out_h) return;
+    oh = 0;
+    ++image;
+  }
+};
+
+// Channels [group * channels, + channels) of all taps of an output to `to`
+// [kernel_h, kernel_w, channels].
+void GatherPixel(const ConvPlan& plan, const ConvArgs& args, const Pixel& pixel,
                  size_t group, float* to) {
   const ConvShape& s = plan.shape;
   const size_t channels = s.in_c / s.groups;
   const size_t skip = group * channels, row = s.kernel_w * channels;
-  const size_t ow = pixel % s.out_w;
-  const size_t oh = pixel / s.out_w % s.out_h;
-  const float* image =
-      args.x + pixel / (s.out_w * s.out_h) * s.in_h * s.in_w * s.in_c + skip;
-  const auto top = static_cast<ptrdiff_t>(oh * s.stride_h) -
+  const float* image = args.x + pixel.image * s.in_h * s.in_w * s.in_c + skip;
+  const auto top = static_cast<ptrdiff_t>(pixel.oh * s.stride_h) -
                    static_cast<ptrdiff_t>(s.pad_top);
-  const auto left = static_cast<ptrdiff_t>(ow * s.stride_w) -
+  const auto left = static_cast<ptrdiff_t>(pixel.ow * s.stride_w) -
                     static_cast<ptrdiff_t>(s.pad_left);
   const Inside rows(top, s.kernel_h, s.dilation_h, s.in_h);
   const Inside columns(left, s.kernel_w, s.dilation_w, s.in_w);
@@ -108,8 +127,9 @@ void RunGather(const ConvPlan& plan, const ConvArgs& args, ThreadPool& pool,
     tile.rows = std::min(plan.tile, pixels - first);
     tile.a = buffer;
     for (size_t g = 0; g < s.groups; ++g) {
-      for (size_t r = 0; r < tile.rows; ++r) {
-        GatherPixel(plan, args, first + r, g, buffer + r * panels.k);
+      Pixel pixel(s, first);
+      for (size_t r = 0; r < tile.rows; ++r, pixel.Next(s)) {
+        GatherPixel(plan, args, pixel, g, buffer + r * panels.k);
       }
       const size_t out = first * s.out_c + g * panels.n;
       tile.c = args.y + out;
