@@ -212,6 +212,10 @@ struct SessionOptions {
   // the spans show is valid until the call returns. Stored constants are not
   // shown. Runs on the caller's thread; must not call the session.
   std::function<void(const ObservedTensor&)> on_tensor;
+  // False: float32 weights of FULLY_CONNECTED are packed anew in each run, into
+  // memory that all layers share, in place of once: for few runs of a large
+  // model. Results are the same.
+  bool keep_packed = true;
   // A session of the same model whose resources (VAR_HANDLE) this one shares,
   // such as that of the signature that fills them; it may go first. The two are
   // then used by one thread at a time. Null: resources of its own.

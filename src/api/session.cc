@@ -69,6 +69,7 @@ struct Session::State {
     shared.options.isa = isa;
     shared.options.keep_all = options.keep_all;
     shared.options.single_ops = options.on_tensor != nullptr;
+    shared.options.keep_packed = options.keep_packed;
     shared.options.threads = threads.state()->pool.threads();
     shared.options.pool = &threads.state()->pool;
     shared.options.memory_limit_bytes = model->options.memory_limit_bytes;

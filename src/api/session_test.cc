@@ -203,6 +203,26 @@ TEST(SessionTest, TellsItsSteps) {
   EXPECT_GE(session.stats().arena_bytes, 2u * 3 * 4 + 2 * 4 * 4);
 }
 
+TEST(SessionTest, GivesTheSameWithoutKeepingPackedWeights) {
+  const Model model = MustOpen(kRows);
+  const std::vector<float> x = {1, -2, 3, 0.5f, 5, 6};
+  std::vector<std::vector<float>> results;
+  for (const bool keep : {false, true}) {
+    SessionOptions options;
+    options.keep_packed = keep;
+    Session session = MustCreate(model, options);
+    EXPECT_EQ(session.stats().packed_bytes > 0, keep);
+    for (int run = 0; run < 2; ++run) {
+      ASSERT_TRUE(session.SetInput("x", std::as_bytes(std::span(x))));
+      ASSERT_TRUE(session.Run());
+      const auto s = session.Output<float>("s");
+      ASSERT_TRUE(s) << s.error().message;
+      results.emplace_back(s->begin(), s->end());
+    }
+  }
+  EXPECT_THAT(results, testing::Each(results[0]));
+}
+
 TEST(SessionTest, RefusesToWriteAnInputThatIsAConstant) {
   Session session = MustCreate(MustOpen(
       "graph main\ninput x: float32[2] = 5 6\ny = NEG(x)\noutput y\n"));

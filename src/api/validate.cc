@@ -82,12 +82,14 @@ Status CopyInput(const Session& from, size_t i, Session& to, size_t j) {
 
 class Validation {
  public:
+  // Of `all` samples.
   Validation(const Model& reference, const Model& quantized,
-             const ValidateOptions& options, Threads& threads)
+             const ValidateOptions& options, Threads& threads, uint64_t all)
       : reference_(reference),
         quantized_(quantized),
         options_(options),
-        threads_(threads) {
+        threads_(threads),
+        all_(all) {
     const graph::Graph& graph = Of(reference);
     for (size_t s = 0; s < graph.subgraphs.size(); ++s) {
       report_.graphs.push_back(GraphName(graph, s));
@@ -107,7 +109,7 @@ class Validation {
     }
   }
 
-  Status Run(const Samples& samples, uint64_t all) {
+  Status Run(const Samples& samples) {
     // Packing weights takes longer than a run, and one thread.
     auto quantized = std::async(std::launch::async, [&] {
       return Open(quantized_, samples.signature,
@@ -137,7 +139,7 @@ class Validation {
         LATHE_TRY(CompareOutput(samples.signature, r, j, t, outputs[j]));
       }
       ++report_.samples;
-      if (options_.progress) options_.progress(report_.samples, all);
+      if (options_.progress) options_.progress(report_.samples, all_);
     }
     return {};
   }
@@ -266,6 +268,9 @@ class Validation {
     options.isa = options_.isa;
     options.stop = options_.stop;
     if (!options_.outputs_only) options.on_tensor = std::move(observer);
+    // Memory that the system has to clear costs more than packing again.
+    constexpr uint64_t kFewSamples = 4;
+    options.keep_packed = all_ > kFewSamples;
     return Session::Create(model, options);
   }
 
@@ -498,6 +503,7 @@ class Validation {
   const Model& quantized_;
   const ValidateOptions& options_;
   Threads& threads_;
+  const uint64_t all_;
   std::vector<std::vector<int32_t>> made_by_;  // By subgraph, by tensor.
   std::vector<std::vector<bool>> unique_;      // Names; the same.
   std::map<Pair, Pair> to_reference_;
@@ -537,7 +543,7 @@ Result<ValidateReport> Validate(const std::string& reference,
     std::optional<Threads> own;
     if (options.threads == nullptr) own.emplace();
     Threads threads = own ? *own : *options.threads;
-    Validation validation(r, t, options, threads);
+    Validation validation(r, t, options, threads, all);
     // While weights are packed, which takes one thread.
     std::future<void> constants;
     if (!options.outputs_only) {
@@ -545,7 +551,7 @@ Result<ValidateReport> Validate(const std::string& reference,
                              [&] { validation.CompareConstants(); });
     }
     for (const Samples& each : data) {
-      if (each.count > 0) LATHE_TRY(validation.Run(each, all));
+      if (each.count > 0) LATHE_TRY(validation.Run(each));
     }
     if (constants.valid()) constants.get();
     ValidateReport report = validation.Take();

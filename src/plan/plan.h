@@ -28,6 +28,8 @@ namespace lathe::plan {
 struct PlanOptions {
   Isa isa = Isa::kScalar;  // The best kernel not above this level.
   size_t threads = 1;      // Of the pool that will run it; sizes scratch.
+  // As SessionOptions says.
+  bool keep_packed = true;
   // What packs weights; may be null, must live while plans are made.
   ThreadPool* pool = nullptr;
   uint64_t memory_limit_bytes = uint64_t{2} << 30;

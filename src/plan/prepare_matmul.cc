@@ -38,7 +38,7 @@ Status PrepareFullyConnected(Lowering& lowering, const Node& node) {
                       kernels::PackHalfPanels(kernel, panels, from, 1, k,
                                               reinterpret_cast<uint16_t*>(to));
                     }));
-  } else if (lowering.IsConstant(w)) {
+  } else if (lowering.IsConstant(w) && lowering.options().keep_packed) {
     LATHE_ASSIGN(packed,
                  lowering.Pack(w, fmt::format("fc-{}", kernel.name), floats,
                                [&](const float* from, float* to) {
