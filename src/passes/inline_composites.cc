@@ -54,9 +54,8 @@ std::vector<Op> Expand(Subgraph& outer, const Op& op, const Subgraph& body) {
       if (tensor < 0) continue;
       int32_t& at = place[tensor];
       if (at < 0) {
-        at = static_cast<int32_t>(outer.tensors.size());
-        outer.tensors.push_back(body.tensors[tensor]);
-        auto& quantization = outer.tensors.back().quantization;
+        graph::Tensor moved = body.tensors[tensor];
+        auto& quantization = moved.quantization;
         if (quantization &&
             quantization->details != graph::Quantization::Details::kNone) {
           // They name tensors too; such constants move with them.
@@ -67,6 +66,8 @@ std::vector<Op> Expand(Subgraph& outer, const Op& op, const Subgraph& body) {
             *named = static_cast<int32_t>(outer.tensors.size()) - 1;
           }
         }
+        at = static_cast<int32_t>(outer.tensors.size());
+        outer.tensors.push_back(std::move(moved));
       }
       tensor = at;
     }

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "src/graph/text.h"
+#include "src/passes/passes.h"
 
 namespace lathe::passes {
 namespace {
@@ -134,6 +135,43 @@ TEST(Pipeline, SaysEachPassOnce) {
     EXPECT_FALSE(pass.says.empty()) << pass.name;
     EXPECT_EQ(std::ranges::count(AllPasses(), pass.name, &Pass::name), 1);
   }
+}
+
+// Found by fuzz_open_plan_run: the tensor moved while it was held.
+TEST(InlineComposites, BringsTheScalesThatBlocksOfWeightsName) {
+  graph::Graph graph = Read(R"(graph main
+input x: float32[1,8]
+y: float32[1,2] = STABLEHLO_COMPOSITE(x) {name="a" decomposition_subgraph_index=1}
+output y
+graph body
+input x: float32[1,8]
+const scales: float32[2,2] = 0.5 2 1 0.25
+const w: int8[2,8]
+y: float32[1,2] = FULLY_CONNECTED(x, w, -)
+output y
+)");
+  std::vector<graph::Tensor>& body = graph.subgraphs[1].tensors;
+  const auto named = [](std::vector<graph::Tensor>& tensors,
+                        std::string_view name) {
+    return static_cast<int32_t>(
+        std::ranges::find(tensors, name, &graph::Tensor::name) -
+        tensors.begin());
+  };
+  graph::Quantization q;
+  q.details = graph::Quantization::Details::kBlockwise;
+  q.block_size = 4;
+  q.scales_tensor = named(body, "scales");
+  q.zero_points_tensor = graph::kNoTensor;
+  body[static_cast<size_t>(named(body, "w"))].quantization = q;
+  std::vector<graph::Tensor>& main = graph.subgraphs[0].tensors;
+  main.shrink_to_fit();
+  ASSERT_TRUE(InlineComposites(graph, {}));
+  ASSERT_EQ(graph.subgraphs[0].ops.size(), 1u);
+  const int32_t w = graph.subgraphs[0].ops[0].inputs[1];
+  EXPECT_EQ(main[static_cast<size_t>(w)].name, "w");
+  const auto& moved = main[static_cast<size_t>(w)].quantization;
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->scales_tensor, named(main, "scales"));
 }
 
 }  // namespace

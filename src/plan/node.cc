@@ -133,11 +133,19 @@ class Fuser {
     return known_[tensor].type == graph::Type::kFloat32;
   }
 
-  // The node that makes `tensor`, if this is its only use.
+  // The node that makes `tensor`, if this is its only use and nothing changes
+  // when it reads its inputs there: a variable may be written in between.
   std::optional<size_t> OnlyMaker(int32_t tensor) const {
     if (tensor < 0 || uses_[tensor] != 1 || !maker_[tensor]) return {};
-    if (absorbed_[*maker_[tensor]]) return {};
-    return maker_[tensor];
+    const size_t maker = *maker_[tensor];
+    if (absorbed_[maker] || ReadsVariable(nodes_[maker])) return {};
+    return maker;
+  }
+
+  bool ReadsVariable(const Node& node) const {
+    return std::ranges::any_of(node.inputs, [&](int32_t t) {
+      return t >= 0 && subgraph_.tensors[t].is_variable;
+    });
   }
 
   void TakeInput(size_t i) {
@@ -247,7 +255,7 @@ class Fuser {
     if (!maker_[value] || maker_[value] != maker_[gate]) return;
     const Node& split = nodes_[*maker_[value]];
     if (!IsOp(split, OpCode::kSplit) || split.outputs.size() != 2 ||
-        split.outputs[0] != value) {
+        split.outputs[0] != value || ReadsVariable(split)) {
       return;
     }
     const int32_t x = split.inputs[1];

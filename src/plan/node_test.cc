@@ -721,6 +721,28 @@ TEST_P(Fused, IsTheseStepsAndGivesWhatItsOperatorsGive) {
 INSTANTIATE_TEST_SUITE_P(Nodes, Fused, testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
 
+TEST(NotFused, IsWhatReadsAVariable) {
+  // It may be written between an operator and the next.
+  const Bench bench(R"(graph main
+input x: float32[4,10]
+variable state: float32[4,10]
+const w: int8[10,10] scale[0.01] zero[0]
+const axis: int32[] = 1
+p = FULLY_CONNECTED(state, w, -)
+y = ADD(p, x)
+value, gate = SPLIT(axis, state) {num_splits=2}
+l = LOGISTIC(gate)
+s = MUL(gate, l)
+z = MUL(value, s)
+region gated_silu(value, gate) -> z {ops=3-5}
+output y
+output z
+)");
+  ASSERT_TRUE(bench.status()) << bench.status().error().message;
+  EXPECT_THAT(bench.StepNames(), ElementsAre("FULLY_CONNECTED", "ADD", "SPLIT",
+                                             "SPLIT", "gated_silu"));
+}
+
 // --- Regions and shapes that changed behind the passes ---------------------
 
 // A pass sees the shapes that are stored. Another shape of an input can make

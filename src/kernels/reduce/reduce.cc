@@ -66,7 +66,9 @@ void Block(const ReduceLoops& loops, const float* x, size_t outputs, float* y) {
   const size_t stride = any ? loops.reduced.back().stride : 1;
   const size_t runs = count ? loops.inputs_per_output / count : 0;
   for (size_t run = 0; run < runs; ++run) {
-    const float* row = x + OffsetOf(loops.reduced, run * count);
+    const float* row =
+        x + (loops.runs.empty() ? OffsetOf(loops.reduced, run * count)
+                                : loops.runs[run]);
     if (outputs == kBlock) {
       std::array<double, kBlock> own = sums;
       for (size_t i = 0; i < count; ++i, row += stride) {
@@ -132,6 +134,14 @@ ReduceLoops PlanReduce(std::span<const int32_t> shape,
   }
   std::ranges::reverse(loops.kept);
   std::ranges::reverse(loops.reduced);
+  constexpr size_t kMostRuns = 4096;
+  if (!loops.reduced.empty() && loops.reduced.back().size > 0) {
+    const size_t count = loops.reduced.back().size;
+    const size_t runs = loops.inputs_per_output / count;
+    for (size_t run = 0; run < runs && runs <= kMostRuns; ++run) {
+      loops.runs.push_back(OffsetOf(loops.reduced, run * count));
+    }
+  }
   return loops;
 }
 

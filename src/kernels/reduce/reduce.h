@@ -23,6 +23,9 @@ struct ReduceLoops {
   };
   std::vector<Dim> kept, reduced;  // Outermost first.
   size_t outputs = 1, inputs_per_output = 1;
+  // Where each run along the innermost reduced dim begins, if there are few:
+  // finding it anew takes longer than a short run.
+  std::vector<size_t> runs;
 };
 
 // `axes` are in [0, rank), in any order, duplicates allowed.
