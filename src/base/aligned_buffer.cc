@@ -8,7 +8,6 @@
 namespace lathe {
 namespace {
 
-
 constexpr size_t kLargePage = size_t{2} << 20;
 
 }  // namespace

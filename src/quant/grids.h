@@ -1,7 +1,7 @@
 // The integers that each tensor becomes: scales, zero points and the plan for
 // its data, of weights, ranges, constants and biases (quantizer reference 3.4).
 //
-// Comes after: site.h. Comes before: assign.h
+// Comes after: site.h, assign.h (its options). assign.cc is its user.
 
 #ifndef LATHE_QUANT_GRIDS_H_
 #define LATHE_QUANT_GRIDS_H_

@@ -1,6 +1,6 @@
 // The operator that is being treated, and what is wrong with it.
 //
-// Comes before: grids.h, assign.h
+// Comes before: grids.h
 
 #ifndef LATHE_QUANT_SITE_H_
 #define LATHE_QUANT_SITE_H_
