@@ -163,21 +163,38 @@ void GatherRow(const IntConv& conv, const ConvGrid& grid, size_t qh, size_t qw,
       grid.h.first_in + static_cast<ptrdiff_t>(qh) * grid.h.in_step;
   const ptrdiff_t w0 =
       grid.w.first_in + static_cast<ptrdiff_t>(qw) * grid.w.in_step;
+  const auto copy = [&](ptrdiff_t h, ptrdiff_t w, size_t count) {
+    const T* from = x + (h * in_w + w) * static_cast<ptrdiff_t>(conv.in_c);
+    if (sign == 0) {
+      std::copy_n(from, count, to);
+    } else {
+      for (size_t c = 0; c < count; ++c) {
+        to[c] = static_cast<T>(from[c] ^ sign);
+      }
+    }
+  };
+  // Taps that are neighbours in the image.
+  const size_t row = grid.w.taps * channels;
+  const bool whole = conv.groups == 1 && grid.w.tap_step == 1 && w0 >= 0 &&
+                     w0 + static_cast<ptrdiff_t>(grid.w.taps) <= in_w;
   for (size_t th = 0; th < grid.h.taps; ++th) {
     const ptrdiff_t h = h0 + static_cast<ptrdiff_t>(th) * grid.h.tap_step;
+    const bool inside = h >= 0 && h < in_h;
+    if (whole || !inside) {
+      if (inside) {
+        copy(h, w0, row);
+      } else {
+        std::fill_n(to, row, padding);
+      }
+      to += row;
+      continue;
+    }
     for (size_t tw = 0; tw < grid.w.taps; ++tw, to += channels) {
       const ptrdiff_t w = w0 + static_cast<ptrdiff_t>(tw) * grid.w.tap_step;
-      if (h < 0 || h >= in_h || w < 0 || w >= in_w) {
+      if (w < 0 || w >= in_w) {
         std::fill_n(to, channels, padding);
-        continue;
-      }
-      const T* from = x + (h * in_w + w) * static_cast<ptrdiff_t>(conv.in_c);
-      if (sign == 0) {
-        std::copy_n(from, channels, to);
       } else {
-        for (size_t c = 0; c < channels; ++c) {
-          to[c] = static_cast<T>(from[c] ^ sign);
-        }
+        copy(h, w, channels);
       }
     }
   }

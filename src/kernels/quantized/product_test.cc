@@ -1,6 +1,7 @@
 #include "src/kernels/quantized/product.h"
 
 #include <functional>
+#include <numeric>
 #include <random>
 
 #include "src/kernels/quantized/int_conv.h"
@@ -208,6 +209,19 @@ TEST(QuantizedKernels, OddFloatsQuantizeToSomething) {
     EXPECT_EQ(y[1], 255);
     EXPECT_EQ(y[2], 0);
     EXPECT_EQ(y[5], 3);
+  }
+}
+
+TEST(SumBytes, IsTheSumAtEveryLength) {
+  for (const QuantizedKernels* kernels : KernelsHere()) {
+    for (const size_t n : {0, 1, 31, 32, 33, 63, 64, 65, 127, 129, 5000}) {
+      std::vector<int8_t> x = RandomIntegers<int8_t>(n, 1);
+      EXPECT_EQ(kernels->sum_bytes(x.data(), n),
+                std::accumulate(x.begin(), x.end(), 0))
+          << kernels->name << " n=" << n;
+      std::ranges::fill(x, int8_t{-128});
+      EXPECT_EQ(kernels->sum_bytes(x.data(), n), -128 * static_cast<int>(n));
+    }
   }
 }
 

@@ -296,7 +296,8 @@ int32_t QuantizeBytes(const float* x, size_t n, float inverse, int32_t zero,
   return sum;
 }
 
-int32_t SumBytes(const int8_t* x, size_t n) {
+// Levels with instructions for it have their own.
+[[maybe_unused]] int32_t SumBytes(const int8_t* x, size_t n) {
   int32_t sum = 0;
   for (size_t i = 0; i < n; ++i) sum += x[i];
   return sum;
