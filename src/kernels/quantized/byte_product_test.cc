@@ -1,6 +1,7 @@
 // Products of bytes are those of int16, to the last bit, whatever the rows are
 // and where they come from.
 
+#include <array>
 #include <cstring>
 #include <random>
 
@@ -274,6 +275,61 @@ TEST(ByteConv, IsThatOfWords) {
           UseBytes(level.bytes, conv);
           ASSERT_EQ(conv.bytes, level.bytes);
           ASSERT_EQ(run(), words);
+        }
+      }
+    }
+  }
+}
+
+// Rows of its interior are read where they lie in the image.
+TEST(IntConv, OfOneLongRowIsTheDefinition) {
+  for (const Level& level : LevelsHere()) {
+    for (const ByteDot* bytes :
+         {static_cast<const ByteDot*>(nullptr), level.bytes}) {
+      for (const auto& [stride, pad, taps] :
+           {std::array<size_t, 3>{1, 3, 7}, {2, 0, 4}, {3, 2, 5}}) {
+        SCOPED_TRACE(testing::Message() << level.bytes->name << " stride="
+                                        << stride << " taps=" << taps);
+        constexpr size_t kIn = 331, kChannels = 8, kOut = 5;
+        ConvShape shape;
+        shape.batch = 2;
+        shape.in_h = shape.out_h = shape.kernel_h = 1;
+        shape.in_w = kIn;
+        shape.in_c = kChannels;
+        shape.out_c = kOut;
+        shape.kernel_w = taps;
+        shape.stride_w = stride;
+        shape.pad_left = pad;
+        shape.out_w = (kIn + 2 * pad - taps) / stride + 1;
+        IntConv conv = PlanIntConv(*level.kernels, shape, 2);
+        conv.zero = -13;
+        if (bytes) UseBytes(bytes, conv);
+        const std::vector<int8_t> x = RandomBytes(2 * kIn * kChannels, 1);
+        const std::vector<int8_t> w = RandomBytes(kOut * taps * kChannels, 2);
+        std::vector<std::byte> packed(conv.packed_bytes);
+        PackIntConv(conv, w.data(), false, packed.data());
+        auto scratch = AlignedBuffer::Create(IntConvScratchBytes(conv));
+        std::vector<int32_t> y(2 * shape.out_w * kOut);
+        Output output;
+        output.kind = FinishRows::Kind::kRaw;
+        output.type = Integer::kInt32;
+        output.y = reinterpret_cast<std::byte*>(y.data());
+        ThreadPool pool(2);
+        RunIntConv(conv, output, x.data(), packed.data(), pool, scratch->data(),
+                   nullptr);
+        for (size_t i = 0; i < y.size(); ++i) {
+          const size_t image = i / kOut / shape.out_w;
+          const size_t first = i / kOut % shape.out_w * stride;
+          int32_t want = 0;
+          for (size_t t = 0; t < taps; ++t) {
+            if (first + t < pad || first + t - pad >= kIn) continue;
+            for (size_t c = 0; c < kChannels; ++c) {
+              want +=
+                  (x[(image * kIn + first + t - pad) * kChannels + c] + 13) *
+                  w[(i % kOut * taps + t) * kChannels + c];
+            }
+          }
+          ASSERT_EQ(y[i], want) << i;
         }
       }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 namespace lathe::kernels {
 namespace {
@@ -201,6 +202,37 @@ void GatherRow(const IntConv& conv, const ConvGrid& grid, size_t qh, size_t qw,
   std::fill(to, const_cast<T*>(end), T{0});
 }
 
+// Where the first row of a tile lies in the images if its rows do so as they
+// are, overlapping: taps of one image row that are neighbours, none outside.
+// Sets the tile's stride.
+std::optional<size_t> PlaceInImage(const IntConv& conv, const ConvGrid& grid,
+                                   const Images& images, size_t first,
+                                   RowTile& tile) {
+  if (conv.groups != 1 || grid.h.taps != 1 || grid.w.tap_step != 1 ||
+      images.sign != 0 || grid.product.k != grid.product.padded_k()) {
+    return {};
+  }
+  const size_t qw = first % grid.w.count;
+  const size_t qh = first / grid.w.count % grid.h.count;
+  const size_t image = first / (grid.w.count * grid.h.count);
+  const auto step = static_cast<ptrdiff_t>(grid.w.in_step);
+  const ptrdiff_t h =
+      grid.h.first_in +
+      static_cast<ptrdiff_t>(qh) * static_cast<ptrdiff_t>(grid.h.in_step);
+  const ptrdiff_t w = grid.w.first_in + static_cast<ptrdiff_t>(qw) * step;
+  const ptrdiff_t last = w + static_cast<ptrdiff_t>(tile.rows - 1) * step +
+                         static_cast<ptrdiff_t>(grid.w.taps);
+  if (qw + tile.rows > grid.w.count || h < 0 ||
+      h >= static_cast<ptrdiff_t>(conv.in_h) || w < 0 ||
+      last > static_cast<ptrdiff_t>(conv.in_w)) {
+    return {};
+  }
+  tile.a_stride = grid.w.in_step * conv.in_c;
+  return image * ImageSize(conv) +
+         (static_cast<size_t>(h) * conv.in_w + static_cast<size_t>(w)) *
+             conv.in_c;
+}
+
 }  // namespace
 
 IntConv PlanIntConv(const QuantizedKernels& kernels, const ConvShape& s,
@@ -350,11 +382,13 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
       RowTile tile;
       tile.rows = std::min(kTileRows, rows - first);
       tile.a_stride = k;
+      const std::optional<size_t> inside =
+          direct ? first * k : PlaceInImage(conv, grid, images, first, tile);
       if (images.words) {
-        tile.a = direct ? images.words + first * k
+        tile.a = inside ? images.words + *inside
                         : reinterpret_cast<int16_t*>(gathered);
       } else {
-        tile.bytes = direct ? images.bytes + first * k
+        tile.bytes = inside ? images.bytes + *inside
                             : reinterpret_cast<int8_t*>(gathered);
       }
       bool zero = false;
@@ -372,17 +406,17 @@ void RunIntConv(const IntConv& conv, const Output& output, const void* x,
         zeros[i] = images.ZeroOf(image);
         zero = zero || zeros[i] != 0;
         const size_t from = image * image_size + group * channels;
-        if (!direct && images.words) {
+        if (!inside && images.words) {
           GatherRow(conv, grid, qh, qw, images.words + from, int16_t{0},
                     int16_t{0}, reinterpret_cast<int16_t*>(gathered) + i * k);
-        } else if (!direct) {
+        } else if (!inside) {
           GatherRow(conv, grid, qh, qw, images.bytes + from,
                     static_cast<int8_t>(zeros[i]), images.sign,
                     reinterpret_cast<int8_t*>(gathered) + i * k);
         }
         if (tile.bytes) {
-          starts[i] =
-              StartOf(product, kernels.sum_bytes(tile.bytes + i * k, k));
+          starts[i] = StartOf(
+              product, kernels.sum_bytes(tile.bytes + i * tile.a_stride, k));
         }
       }
       tile.starts = starts.data();
