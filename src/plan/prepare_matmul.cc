@@ -5,6 +5,7 @@
 #include "src/kernels/gemm/gemm.h"
 #include "src/kernels/gemm/half.h"
 #include "src/plan/lowering.h"
+#include "src/plan/matrices.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -119,29 +120,15 @@ Status PrepareBatchMatmul(Lowering& lowering, const Node& node) {
   gemm.b_n_stride = adj_y ? gemm.k : 1;
   gemm.c_stride = gemm.n;
 
-  // Leading dims, aligned from the right; 1 is broadcast.
-  std::vector<size_t> a_offsets, b_offsets, c_offsets;
   gemm.batches = 1;
   for (size_t i = 0; i + 2 < rank; ++i) gemm.batches *= sy[i];
-  for (size_t batch = 0; batch < gemm.batches; ++batch) {
-    size_t rest = batch, run_a = 1, run_b = 1, at_a = 0, at_b = 0;
-    for (size_t i = rank - 2; i-- > 0;) {
-      const size_t index = rest % sy[i];
-      rest /= sy[i];
-      const size_t from_right = rank - i;
-      const auto take = [&](const graph::Shape& s, size_t& run, size_t& at) {
-        if (from_right > s.size()) return;
-        const size_t dim = s[s.size() - from_right];
-        if (dim != 1) at += index * run;
-        run *= dim;
-      };
-      take(sa, run_a, at_a);
-      take(sb, run_b, at_b);
-    }
-    a_offsets.push_back(at_a * gemm.m * gemm.k);
-    b_offsets.push_back(at_b * gemm.k * gemm.n);
-    c_offsets.push_back(batch * gemm.m * gemm.n);
-  }
+  const Matrices y_matrices(sy);
+  const std::vector<size_t> a_offsets =
+      Matrices(sa).Offsets(y_matrices, gemm.batches);
+  const std::vector<size_t> b_offsets =
+      Matrices(sb).Offsets(y_matrices, gemm.batches);
+  const std::vector<size_t> c_offsets =
+      y_matrices.Offsets(y_matrices, gemm.batches);
   const kernels::GemmKernel& kernel =
       kernels::ChooseGemm(lowering.options().isa);
   Step step;

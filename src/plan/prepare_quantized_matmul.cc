@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "src/kernels/quantized/matmul.h"
+#include "src/plan/matrices.h"
 #include "src/plan/operands.h"
 #include "src/plan/prepare.h"
 #include "src/plan/prepare_quantized.h"
@@ -273,34 +274,25 @@ bool UsesFourBitKernel(const Lowering& lowering, int32_t w, size_t m, size_t n,
          k % 2 == 0 && n >= 4 && k >= 32;
 }
 
-// Which matrix of a tensor each batch of the output takes.
-std::vector<uint32_t> BatchIndex(const graph::Shape& shape,
-                                 const graph::Shape& out) {
-  size_t batches = 1;
-  for (size_t i = 0; i + 2 < out.size(); ++i) batches *= out[i];
-  std::vector<uint32_t> index(batches);
-  for (size_t batch = 0; batch < batches; ++batch) {
-    size_t rest = batch, run = 1, at = 0;
-    for (size_t i = out.size() - 2; i-- > 0;) {
-      const size_t position = rest % static_cast<size_t>(out[i]);
-      rest /= static_cast<size_t>(out[i]);
-      const size_t from_right = out.size() - i;
-      if (from_right > shape.size()) continue;
-      const size_t dim = static_cast<size_t>(shape[shape.size() - from_right]);
-      if (dim != 1) at += position * run;
-      run *= dim;
-    }
-    index[batch] = static_cast<uint32_t>(at);
-  }
-  return index;
-}
-
 size_t MatricesOf(const graph::Shape& shape) {
   size_t count = 1;
   for (size_t i = 0; i + 2 < shape.size(); ++i) {
     count *= static_cast<size_t>(shape[i]);
   }
   return count;
+}
+
+// Which matrix of a tensor each batch of the output takes.
+std::vector<uint32_t> BatchIndex(const graph::Shape& shape,
+                                 const graph::Shape& out) {
+  const Matrices matrices(shape);
+  const size_t elements =
+      std::max<size_t>(1, matrices.Dim(0) * matrices.Dim(1));
+  std::vector<uint32_t> index;
+  for (const size_t offset : matrices.Offsets(Matrices(out), MatricesOf(out))) {
+    index.push_back(static_cast<uint32_t>(offset / elements));
+  }
+  return index;
 }
 
 }  // namespace

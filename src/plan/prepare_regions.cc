@@ -7,6 +7,7 @@
 #include "src/kernels/elementwise/elementwise.h"
 #include "src/kernels/norm/norm.h"
 #include "src/plan/lowering.h"
+#include "src/plan/matrices.h"
 #include "src/plan/prepare.h"
 
 namespace lathe::plan {
@@ -65,53 +66,6 @@ const float* RowOfWeights(const StepContext& context, const RowWeights& weights,
   const float* all = context.As<float>(weights.tensor);
   return weights.row_of.empty() ? all : all + weights.row_of[row] * n;
 }
-
-// A tensor of attention as its kernel sees it: axes in the region's order, the
-// floats between neighbours along each.
-struct View {
-  graph::Shape shape;
-  std::vector<size_t> strides;
-
-  // `perm` of the axes of a dense tensor; empty is none.
-  View(const graph::Shape& dense, const std::vector<int64_t>& perm)
-      : shape(dense), strides(dense.size()) {
-    std::vector<size_t> steps(dense.size());
-    size_t run = 1;
-    for (size_t i = dense.size(); i-- > 0;) {
-      steps[i] = run;
-      run *= static_cast<size_t>(dense[i]);
-    }
-    for (size_t i = 0; i < dense.size(); ++i) {
-      const size_t from = perm.empty() ? i : static_cast<size_t>(perm[i]);
-      shape[i] = dense[from];
-      strides[i] = steps[from];
-    }
-  }
-
-  // Counted from the last.
-  size_t Dim(size_t back) const {
-    return back < shape.size()
-               ? static_cast<size_t>(shape[shape.size() - 1 - back])
-               : 1;
-  }
-  size_t Stride(size_t back) const {
-    return back < shape.size() ? strides[shape.size() - 1 - back] : 0;
-  }
-
-  // Where the matrix of each batch of `y` begins; leading dims broadcast.
-  std::vector<size_t> Offsets(const View& y, size_t batches) const {
-    std::vector<size_t> offsets(batches);
-    for (size_t batch = 0; batch < batches; ++batch) {
-      size_t rest = batch;
-      for (size_t back = 2; back < y.shape.size(); ++back) {
-        const size_t index = rest % y.Dim(back);
-        rest /= y.Dim(back);
-        if (Dim(back) != 1) offsets[batch] += index * Stride(back);
-      }
-    }
-    return offsets;
-  }
-};
 
 // The axes that a TRANSPOSE had which does the opposite.
 std::vector<int64_t> Inverse(const std::vector<int64_t>& perm) {
@@ -269,10 +223,10 @@ Status PrepareGatedSilu(Lowering& lowering, const Node& node) {
 Status PrepareAttention(Lowering& lowering, const Node& node) {
   const int32_t q = node.inputs[0], k = node.inputs[1], v = node.inputs[2];
   const int32_t y = node.outputs[0];
-  const View q_view(lowering.ShapeOf(q), node.perms[0]);
-  const View k_view(lowering.ShapeOf(k), node.perms[1]);
-  const View v_view(lowering.ShapeOf(v), node.perms[2]);
-  const View y_view(lowering.ShapeOf(y), Inverse(node.perms[3]));
+  const Matrices q_view(lowering.ShapeOf(q), node.perms[0]);
+  const Matrices k_view(lowering.ShapeOf(k), node.perms[1]);
+  const Matrices v_view(lowering.ShapeOf(v), node.perms[2]);
+  const Matrices y_view(lowering.ShapeOf(y), Inverse(node.perms[3]));
   const bool transposed = node.region->transposed_k;
   LATHE_TRY(CheckMatrices(y_view.shape));
   kernels::AttentionShape shape;
@@ -299,7 +253,7 @@ Status PrepareAttention(Lowering& lowering, const Node& node) {
     return Unsupported("attention with {} bias terms", biases.size());
   }
   for (const int32_t bias : biases) {
-    const View view(lowering.ShapeOf(bias), {});
+    const Matrices view(lowering.ShapeOf(bias), {});
     kernels::AttentionShape::Bias facts;
     facts.column = view.Dim(0) != 1 ? 1 : 0;
     facts.row = view.Dim(1) != 1 ? view.Stride(1) : 0;

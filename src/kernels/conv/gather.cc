@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "src/kernels/conv/parts.h"
+#include "src/kernels/conv/taps.h"
 
 namespace lathe::kernels {
 namespace {
@@ -22,28 +23,6 @@ void CopyFloats(const float* from, size_t n, float* to) {
   }
   if (n % 2 == 1) *to = *from;
 }
-
-// Kernel positions k in [first, end) whose input begin + k * dilation lies in
-// [0, size).
-struct Inside {
-  size_t first, end;
-
-  Inside(ptrdiff_t begin, size_t kernel, size_t dilation, size_t size) {
-    const auto step = static_cast<ptrdiff_t>(dilation);
-    const auto before = [&](ptrdiff_t distance) {  // Positions in front of it.
-      if (distance <= 0) return size_t{0};
-      // Divisions take longer than the rest of a small convolution.
-      const ptrdiff_t count =
-          step == 1 ? distance : (distance + step - 1) / step;
-      return std::min(kernel, static_cast<size_t>(count));
-    };
-    const ptrdiff_t room = static_cast<ptrdiff_t>(size) - begin;
-    first = begin >= 0 ? 0 : before(-begin);
-    end = static_cast<ptrdiff_t>(kernel - 1) * step < room
-              ? kernel
-              : std::max(first, before(room));
-  }
-};
 
 // Output pixels, counted over [batch, out_h, out_w].
 struct Pixel {

@@ -18,6 +18,30 @@ struct Taps {
   size_t count = 0;
 };
 
+// Kernel positions k in [first, end) whose input begin + k * dilation lies in
+// [0, size).
+struct Inside {
+  size_t first = 1, end = 0;
+
+  Inside() = default;
+  Inside(ptrdiff_t begin, size_t kernel, size_t dilation, size_t size) {
+    const auto step = static_cast<ptrdiff_t>(dilation);
+    const auto before = [&](ptrdiff_t distance) {  // Positions in front of it.
+      if (distance <= 0) return size_t{0};
+      // Divisions take longer than the rest of a small convolution.
+      const ptrdiff_t count =
+          step == 1 ? distance : (distance + step - 1) / step;
+      return std::min(kernel, static_cast<size_t>(count));
+    };
+    const ptrdiff_t room = static_cast<ptrdiff_t>(size) - begin;
+    first = begin >= 0 ? 0 : before(-begin);
+    end = static_cast<ptrdiff_t>(kernel - 1) * step < room
+              ? kernel
+              : std::max(first, before(room));
+  }
+  bool operator==(const Inside&) const = default;
+};
+
 // The taps that lie in the image, output for output. The list is made again
 // only where it changes: at the borders.
 class TapLists {
@@ -41,8 +65,8 @@ class TapLists {
                       static_cast<ptrdiff_t>(s.pad_left);
     *origin = (top * static_cast<ptrdiff_t>(s.in_w) + left) *
               static_cast<ptrdiff_t>(s.in_c);
-    const Range rows = Inside(top, s.kernel_h, s.dilation_h, s.in_h);
-    const Range columns = Inside(left, s.kernel_w, s.dilation_w, s.in_w);
+    const Inside rows(top, s.kernel_h, s.dilation_h, s.in_h);
+    const Inside columns(left, s.kernel_w, s.dilation_w, s.in_w);
     if (rows != rows_ || columns != columns_) {
       rows_ = rows;
       columns_ = columns;
@@ -52,27 +76,6 @@ class TapLists {
   }
 
  private:
-  struct Range {
-    size_t first = 1, end = 0;
-    bool operator==(const Range&) const = default;
-  };
-  // Kernel positions k with 0 <= begin + k * dilation < size.
-  static Range Inside(ptrdiff_t begin, size_t kernel, size_t dilation,
-                      size_t size) {
-    Range range{0, kernel};
-    if (begin < 0) {
-      range.first = (static_cast<size_t>(-begin) + dilation - 1) / dilation;
-    }
-    const ptrdiff_t room = static_cast<ptrdiff_t>(size) - begin;
-    range.end =
-        room <= 0
-            ? 0
-            : std::min(kernel,
-                       (static_cast<size_t>(room) + dilation - 1) / dilation);
-    range.first = std::min(range.first, range.end);
-    return range;
-  }
-
   void Make() {
     const ConvShape& s = shape_;
     count_ = 0;
@@ -88,7 +91,7 @@ class TapLists {
   const ConvShape& shape_;
   size_t* in_;
   size_t* filter_;
-  Range rows_, columns_;
+  Inside rows_, columns_;
   size_t count_ = 0;
 };
 

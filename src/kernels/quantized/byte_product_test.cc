@@ -89,6 +89,45 @@ std::vector<std::byte> RunOnce(const IntMatmul& matmul, Output output,
   return y;
 }
 
+// One layer of each kind, by words and then as `use` makes it.
+template <typename Use>
+void ExpectTheSameAsWords(const Level& level, Kind kind, size_t m, size_t n,
+                          size_t k, int weight_shift, const Use& use) {
+  const std::vector<float> floats = RandomFloats(m * k, 1, -1, 2);
+  const std::vector<int8_t> integers = RandomBytes(m * k, 1);
+  std::vector<int8_t> b = RandomBytes(n * k, 2);
+  for (int8_t& weight : b) weight = static_cast<int8_t>(weight >> weight_shift);
+  const size_t taps[] = {0};
+  WeightSource source;
+  source.data = b.data();
+  source.taps = taps;
+  source.per_tap = source.n_stride = k;
+  source.flip = kind == Kind::kUint8;
+  IntMatmul matmul;
+  matmul.a.m = m;
+  matmul.a.stride = k;
+  matmul.a.dynamic = kind < Kind::kInt8;
+  matmul.a.asymmetric = kind == Kind::kAsymmetric || kind == Kind::kBlocks;
+  matmul.a.type = kind == Kind::kUint8 ? Integer::kUint8 : Integer::kInt8;
+  matmul.a.zero = kind == Kind::kUint8 ? 77 : n % 2 ? -13 : 0;
+  matmul.threads = 2;
+  Product& product = matmul.product;
+  product.kernels = level.kernels;
+  product.n = n;
+  product.k = k;
+  product.weight_zero = kind == Kind::kBlocks ? 0 : 3;
+  product.block = kind == Kind::kBlocks ? 8 : 0;
+  const std::vector<float> block_scales =
+      RandomFloats(BlockScaleCount(product), 4);
+  product.block_scales = block_scales.data();
+  const Tables tables(kind, n);
+  const void* a = matmul.a.dynamic ? static_cast<const void*>(floats.data())
+                                   : integers.data();
+  const auto words = RunOnce(matmul, tables.output, a, source);
+  use(product);
+  ASSERT_EQ(RunOnce(matmul, tables.output, a, source), words);
+}
+
 TEST(ByteMatmul, IsThatOfWords) {
   for (const Level& level : LevelsHere()) {
     for (const Kind kind : kKinds) {
@@ -99,43 +138,10 @@ TEST(ByteMatmul, IsThatOfWords) {
             SCOPED_TRACE(testing::Message()
                          << level.bytes->name << " kind=" << int(kind)
                          << " m=" << m << " n=" << n << " k=" << k);
-            const std::vector<float> floats = RandomFloats(m * k, 1, -1, 2);
-            const std::vector<int8_t> integers = RandomBytes(m * k, 1);
-            const std::vector<int8_t> b = RandomBytes(n * k, 2);
-            const size_t taps[] = {0};
-            WeightSource source;
-            source.data = b.data();
-            source.taps = taps;
-            source.per_tap = k;
-            source.n_stride = k;
-            source.flip = kind == Kind::kUint8;
-            IntMatmul matmul;
-            matmul.a.m = m;
-            matmul.a.stride = k;
-            matmul.a.dynamic = kind < Kind::kInt8;
-            matmul.a.asymmetric =
-                kind == Kind::kAsymmetric || kind == Kind::kBlocks;
-            matmul.a.type =
-                kind == Kind::kUint8 ? Integer::kUint8 : Integer::kInt8;
-            matmul.a.zero = kind == Kind::kUint8 ? 77 : n % 2 ? -13 : 0;
-            matmul.threads = 2;
-            Product& product = matmul.product;
-            product.kernels = level.kernels;
-            product.n = n;
-            product.k = k;
-            product.weight_zero = kind == Kind::kBlocks ? 0 : 3;
-            product.block = kind == Kind::kBlocks ? 8 : 0;
-            const std::vector<float> block_scales = RandomFloats(
-                PanelCount(product) * product.blocks() * level.kernels->width,
-                4);
-            product.block_scales = block_scales.data();
-            const Tables tables(kind, n);
-            const void* a = matmul.a.dynamic
-                                ? static_cast<const void*>(floats.data())
-                                : integers.data();
-            const auto words = RunOnce(matmul, tables.output, a, source);
-            product.bytes = level.bytes;
-            ASSERT_EQ(RunOnce(matmul, tables.output, a, source), words);
+            ExpectTheSameAsWords(
+                level, kind, m, n, k, 0,
+                [&](Product& product) { product.bytes = level.bytes; });
+            if (HasFatalFailure()) return;
           }
         }
       }
@@ -154,43 +160,15 @@ TEST(NibbleMatmul, IsThatOfWords) {
             SCOPED_TRACE(testing::Message()
                          << level.bytes->name << " kind=" << int(kind)
                          << " m=" << m << " n=" << n << " k=" << k);
-            const std::vector<float> floats = RandomFloats(m * k, 1, -1, 2);
-            const std::vector<int8_t> integers = RandomBytes(m * k, 1);
-            std::vector<int8_t> b = RandomBytes(n * k, 2);
-            for (int8_t& weight : b) weight = static_cast<int8_t>(weight >> 4);
-            const size_t taps[] = {0};
-            WeightSource source;
-            source.data = b.data();
-            source.taps = taps;
-            source.per_tap = source.n_stride = k;
-            IntMatmul matmul;
-            matmul.a.m = m;
-            matmul.a.stride = k;
-            matmul.a.dynamic = kind < Kind::kInt8;
-            matmul.a.asymmetric =
-                kind == Kind::kAsymmetric || kind == Kind::kBlocks;
-            matmul.a.zero = n % 2 ? -13 : 0;
-            matmul.threads = 2;
-            Product& product = matmul.product;
-            product.kernels = level.kernels;
-            product.n = n;
-            product.k = k;
-            product.weight_zero = kind == Kind::kBlocks ? 0 : 3;
-            product.block = kind == Kind::kBlocks ? 8 : 0;
-            const std::vector<float> block_scales =
-                RandomFloats(BlockScaleCount(product), 4);
-            product.block_scales = block_scales.data();
-            const Tables tables(kind, n);
-            const void* a = matmul.a.dynamic
-                                ? static_cast<const void*>(floats.data())
-                                : integers.data();
-            const auto words = RunOnce(matmul, tables.output, a, source);
-            UseBytes(level.bytes, product);
-            const size_t bytes = PackedBytes(product);
-            UseNibbles(product);
-            ASSERT_TRUE(product.nibbles);
-            EXPECT_TRUE(k < 64 || PackedBytes(product) < bytes);
-            ASSERT_EQ(RunOnce(matmul, tables.output, a, source), words);
+            ExpectTheSameAsWords(
+                level, kind, m, n, k, 4, [&](Product& product) {
+                  UseBytes(level.bytes, product);
+                  const size_t bytes = PackedBytes(product);
+                  UseNibbles(product);
+                  ASSERT_TRUE(product.nibbles);
+                  EXPECT_TRUE(k < 64 || PackedBytes(product) < bytes);
+                });
+            if (HasFatalFailure()) return;
           }
         }
       }
